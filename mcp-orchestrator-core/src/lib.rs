@@ -74,6 +74,7 @@
 //! | `test-util` | no | the contract suites in `testing`, for implementations of the traits |
 
 // Tier 0: vocabulary.
+mod backoff;
 mod challenge;
 pub mod error;
 pub mod header_value;

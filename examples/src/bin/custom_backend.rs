@@ -139,3 +139,38 @@ async fn main() -> Result<(), Failure> {
     orchestrator.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use mcp_orchestrator_core::id::ServerId;
+    use mcp_orchestrator_core::server::ServerSpec;
+    use mcp_orchestrator_core::testing::runtime::{Script, suite};
+
+    use super::*;
+
+    fn fixture(script: Script) -> Option<ServerSpec> {
+        let (name, line) = match script {
+            Script::Echo => ("echo", "exec cat"),
+            Script::Fail => ("fail", "echo first words >&2; echo last words >&2; exit 3"),
+            Script::Stubborn => ("stubborn", "trap '' TERM; cat; while :; do sleep 60; done"),
+            Script::Chatty => (
+                "chatty",
+                "i=1; while [ $i -le 100 ]; do echo line $i >&2; i=$((i+1)); done; exec cat",
+            ),
+            _ => return None,
+        };
+        let id = ServerId::new(name).ok()?;
+        Some(ServerSpec::command(id, "sh", ["-c", line]))
+    }
+
+    #[tokio::test]
+    async fn launcher_keeps_the_backend_contract() -> Result<(), Failure> {
+        let state = tempfile::tempdir()?;
+        let backend = Launcher {
+            words: vec!["env".into(), "LAUNCHED_BY=a test".into()],
+            processes: ProcessBackend::new(state.path()),
+        };
+        suite(&backend, &fixture).await;
+        Ok(())
+    }
+}

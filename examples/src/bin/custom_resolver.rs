@@ -126,3 +126,35 @@ async fn main() -> Result<(), Failure> {
     orchestrator.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use mcp_orchestrator_core::credential::CredentialRule;
+    use mcp_orchestrator_core::testing::credential::resolver;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn vault_keeps_the_resolver_contract() -> Result<(), Failure> {
+        let server = hello::server("hello")?;
+        let ann = Principal::user(PrincipalId::new("ann")?, "example");
+        let entry = Entry {
+            version: 1,
+            token: "first secret".into(),
+        };
+        let vault = Vault(HashMap::from([(ann.id.clone(), entry)]));
+        let known = CredentialRequest {
+            principal: &ann,
+            server: &server,
+            rule: &CredentialRule::Resolve,
+            rejected: None,
+            token: None,
+        };
+        let foreign = CredentialRequest {
+            rule: &CredentialRule::Pinned(Owner::Organization),
+            ..known
+        };
+        resolver(&vault, known, foreign).await;
+        Ok(())
+    }
+}

@@ -155,7 +155,7 @@ async fn main() -> Result<(), Failure> {
 mod tests {
     use mcp_orchestrator_core::credential::{Owner, Revision};
     use mcp_orchestrator_core::router::{Listed, Lists};
-    use mcp_orchestrator_core::testing::router::{Probe, suite};
+    use mcp_orchestrator_core::testing::router::{Probe, known, suite};
 
     use super::*;
 
@@ -180,17 +180,27 @@ mod tests {
             ..Principal::user(PrincipalId::new("ann")?, "example")
         };
         let bob = Principal::user(PrincipalId::new("bob")?, "example");
+        let items = [
+            (ItemKind::Tool, "greet"),
+            (ItemKind::Resource, "wiki://1"),
+            (ItemKind::Resource, "payroll://1"),
+            (ItemKind::Resource, "shared://1"),
+        ];
+        let visible = Visible {
+            policy: &policy,
+            known: &lists,
+        };
+        let gateway = GatewayId::default_gateway();
+        for caller in [&ann, &bob] {
+            let all = policy.table.view(caller, &gateway)?;
+            known(&visible, caller, &all.entries, &items);
+        }
         suite(
             &policy,
             Probe {
                 principals: &[ann, bob],
-                gateways: &[GatewayId::default_gateway()],
-                items: &[
-                    (ItemKind::Tool, "greet"),
-                    (ItemKind::Resource, "wiki://1"),
-                    (ItemKind::Resource, "payroll://1"),
-                    (ItemKind::Resource, "shared://1"),
-                ],
+                gateways: &[gateway],
+                items: &items,
                 known: &lists,
             },
         );

@@ -104,3 +104,21 @@ async fn main() -> Result<(), Failure> {
     orchestrator.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use mcp_orchestrator_core::testing::auth::suite;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn api_keys_keep_the_authenticator_contract() -> Result<(), Failure> {
+        let ann = Arc::new(Principal::user(PrincipalId::new("ann")?, "api-key"));
+        let keys = ApiKeys(HashMap::from([("ann-key", ann)]));
+        let known = Request::get("/mcp").header(header::AUTHORIZATION, "Bearer ann-key");
+        let (known, ()) = known.body(())?.into_parts();
+        let (foreign, ()) = Request::get("/mcp").body(())?.into_parts();
+        suite(&keys, &known, &foreign).await;
+        Ok(())
+    }
+}

@@ -136,6 +136,19 @@ servers:
         none.unwrap().secret_reader().await.unwrap();
     }
 
+    #[cfg(feature = "test-util")]
+    #[tokio::test]
+    async fn configured_reader_upholds_the_reader_contract() {
+        use crate::runtime::kubernetes::tests::api_server::{SECRET, kubeconfig, with_one_secret};
+        let (_server, address) = with_one_secret().await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, kubeconfig(&address)).unwrap();
+        let named = NAMED.replace("/no/such/kubeconfig", file.to_str().unwrap());
+        let reader = settings(&named).unwrap().secret_reader().await.unwrap();
+        crate::testing::credential::secret_reader(&*reader, ("git", &SECRET), "none").await;
+    }
+
     #[test]
     fn invalid_secret_names_are_reported_at_their_key() {
         for (from, to, at) in [

@@ -18,6 +18,9 @@ mod restart;
 mod retry;
 mod store;
 
+#[cfg(feature = "jwt")]
+pub use self::authenticators::Authenticators;
+pub use self::build::Backends;
 pub use self::built::Built;
 pub use self::cluster::ClusterReview;
 pub use self::conflicts::GatewayConflict;

@@ -29,8 +29,8 @@ impl Built {
             ),
             (
                 "backend",
-                (then.backends.default, then.backends.processes)
-                    != (now.backends.default, now.backends.processes),
+                (&then.backends.default, then.backends.processes)
+                    != (&now.backends.default, now.backends.processes),
             ),
             (
                 "network.allow_private",

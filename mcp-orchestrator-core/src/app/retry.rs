@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::error::{ErrorKind, Result};
 
-/// Initial and maximum backoff.
-const RETRY_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// The delays between attempts.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
 
 /// Whether a start waits for a cluster that does not respond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl WhenUnavailable {
         self,
         operation: impl Fn() -> F,
     ) -> Result<T> {
-        let (mut wait, longest) = RETRY_INTERVAL;
+        let mut backoff = BACKOFF;
         let mut waited = false;
         loop {
             let error = match operation().await {
@@ -45,8 +46,7 @@ impl WhenUnavailable {
             if !std::mem::replace(&mut waited, true) {
                 tracing::warn!(%error, "the cluster does not answer: the start waits for it");
             }
-            tokio::time::sleep(wait).await;
-            wait = longest.min(wait * 2);
+            tokio::time::sleep(backoff.next_delay()).await;
         }
     }
 }

@@ -208,6 +208,59 @@ mod tests {
         AuditEvent::new(None, Action::Call("tools/call".into()))
     }
 
+    #[cfg(feature = "test-util")]
+    #[test]
+    fn json_lines_uphold_the_sink_contract() {
+        let dir = tempfile::tempdir().unwrap();
+        for arguments in [false, true] {
+            let path = dir.path().join(arguments.to_string());
+            let sink = JsonLines::to_file(&path, arguments).unwrap();
+            assert_eq!(sink.wants_arguments(), arguments);
+            crate::testing::audit::suite(&sink, || {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let lines = text.lines().map(serde_json::from_str::<serde_json::Value>);
+                lines.map(Result::unwrap).count()
+            });
+        }
+    }
+
+    /// Counts events with target `audit`.
+    #[cfg(feature = "test-util")]
+    struct Counter(Arc<std::sync::atomic::AtomicUsize>);
+
+    #[cfg(feature = "test-util")]
+    impl tracing::Subscriber for Counter {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.target() == "audit"
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::Id {
+            tracing::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
+
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn enter(&self, _: &tracing::Id) {}
+
+        fn exit(&self, _: &tracing::Id) {}
+    }
+
+    #[cfg(feature = "test-util")]
+    #[test]
+    fn tracing_sink_upholds_the_sink_contract() {
+        let emitted = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = Counter(Arc::clone(&emitted));
+        tracing::subscriber::with_default(counter, || {
+            crate::testing::audit::suite(&TracingSink, || emitted.load(Ordering::Relaxed));
+        });
+    }
+
     #[test]
     fn accepted_events_are_written_before_shutdown() {
         let dir = tempfile::tempdir().unwrap();

@@ -20,6 +20,11 @@ use crate::error::ErrorKind;
 use crate::id::{GatewayId, PrincipalId, ServerId};
 
 /// Receives audit events. A sink is called on the path of every call: it must not block, and it cannot fail a call.
+///
+/// # Contract
+/// Events are recorded from many threads at once. Every event that was recorded before [`close`](Self::close) is kept
+/// when it returns, up to the sink's buffer; `close` may be called more than once. An implementation runs the suite of
+/// [`crate::testing::audit`].
 pub trait AuditSink: fmt::Debug + Send + Sync {
     /// Records one event.
     fn record(&self, event: &AuditEvent);

@@ -25,7 +25,8 @@ pub enum Standing {
 ///
 /// # Contract
 /// [`Lost`](Standing::Lost) ends the session. An implementation must not hold an
-/// [`Orchestrator`](crate::Orchestrator), because sessions own their grants. Dropping the future has no effect.
+/// [`Orchestrator`](crate::Orchestrator), because sessions own their grants. Dropping the future has no effect. An implementation
+/// runs [`crate::testing::auth::grant`].
 #[async_trait]
 pub trait Grant: fmt::Debug + Send + Sync + 'static {
     /// Returns whether the request would be admitted now.

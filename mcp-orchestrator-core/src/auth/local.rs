@@ -109,6 +109,8 @@ mod tests {
 
     use super::*;
     use crate::auth::AuthenticatorChain;
+    #[cfg(feature = "test-util")]
+    use crate::auth::{Directory, People, WithDirectory};
     use crate::error::ErrorKind;
 
     fn request(header: Option<&str>, loopback: bool) -> http::request::Parts {
@@ -165,10 +167,16 @@ mod tests {
 
     #[cfg(feature = "test-util")]
     #[tokio::test]
-    async fn local_and_chain_uphold_the_authenticator_contract() {
+    async fn local_chain_and_directory_uphold_the_authenticator_contract() {
         let local: Arc<dyn Authenticator> = Arc::new(ann());
         let chain = AuthenticatorChain::new([Arc::clone(&local)]).unwrap();
-        for authenticator in [local, Arc::new(chain)] {
+        let people = People {
+            teams: Vec::new(),
+            admins: vec![PrincipalId::new("ann").unwrap()],
+        };
+        let directory = Arc::new(Directory::new(&people));
+        let with_directory = WithDirectory::new(ann(), directory);
+        for authenticator in [local, Arc::new(chain), Arc::new(with_directory)] {
             let (known, foreign) = (request(None, true), request(None, false));
             crate::testing::auth::suite(&*authenticator, &known, &foreign).await;
         }

@@ -135,6 +135,29 @@ async fn awaited_list_counts_as_unknown() {
     assert_eq!(catalog.get(&key).await.as_deref(), Some(&kept("t")));
 }
 
+#[cfg(feature = "test-util")]
+#[tokio::test]
+async fn cached_lists_uphold_the_contract_of_known_items() {
+    let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());
+    let catalog = Catalog::new(store, Arc::new(StateKey::new([1; 32])));
+    let key = key(&Owner::Organization, Revision::none());
+    let long = "t".repeat(80);
+    catalog.keep(&key, kept(&long), None).await;
+    let ann = Principal::user(crate::id::PrincipalId::new("ann").unwrap(), "test");
+    let entry = ViewEntry {
+        alias: crate::id::Alias::from(&key.server),
+        server: key.server.clone(),
+        credential: crate::credential::CredentialRule::None,
+        tools: crate::router::ToolFilter::All,
+    };
+    let items = [
+        (ItemKind::Tool, long.as_str()),
+        (ItemKind::Tool, "absent"),
+        (ItemKind::Resource, "x://1"),
+    ];
+    crate::testing::router::known(&catalog, &ann, &[entry], &items);
+}
+
 #[tokio::test]
 async fn total_size_of_the_lists_of_a_server_is_bounded() {
     let store: Arc<dyn StateStore> = Arc::new(MemoryState::default());

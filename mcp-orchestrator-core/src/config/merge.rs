@@ -74,7 +74,7 @@ impl<'o> Merge<'o> {
             gateways: BTreeMap::new(),
             globals: Globals::default(),
             people: People::default(),
-            backends: Backends::new(&options.variables),
+            backends: Backends::new(options),
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::settings::backends::BackendKind;
 use super::source::interpolate::Variables;
+use crate::id::BackendName;
 
 /// Options of a load that do not come from files.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,8 @@ impl LoadOptions {
 pub struct BackendOptions {
     /// The default backend; overrides the files.
     pub backend: Option<BackendKind>,
+    /// The names of backends that the program registers, which files may then use.
+    pub registered: Vec<BackendName>,
     /// The kubeconfig file; overrides the files.
     pub kubeconfig: Option<PathBuf>,
     /// The kubeconfig context; overrides the files.

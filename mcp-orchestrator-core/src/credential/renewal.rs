@@ -42,7 +42,7 @@ pub enum Renewed {
 /// Of concurrent calls, in this process and in others that share the store, one renews and the others wait for it. The
 /// result is stored before `Newer` is returned; if the store is unavailable, it is kept for a later write before
 /// `Unstored` is returned. It has the same revision and a newer generation. Dropping the future only stops waiting: a
-/// renewal in progress completes.
+/// renewal in progress completes. An implementation runs [`crate::testing::credential::renewal`].
 #[async_trait]
 pub trait Renewal: fmt::Debug + Send + Sync + 'static {
     /// Ensures that the store holds something newer than this generation of an installation; `None`: that it holds any.

@@ -47,6 +47,8 @@ pub struct SecretPlace {
 pub type SecretData = BTreeMap<String, SecretSlice<u8>>;
 
 /// Reads Secrets of a cluster.
+///
+/// An implementation runs [`crate::testing::credential::secret_reader`].
 #[async_trait]
 pub trait SecretReader: fmt::Debug + Send + Sync + 'static {
     /// Returns the current data of a Secret, or `None` if it does not exist. The future may be dropped at any time.

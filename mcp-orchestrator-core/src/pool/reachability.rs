@@ -45,3 +45,20 @@ impl Connect for Watched {
         connected
     }
 }
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests {
+    use super::*;
+    use crate::runtime::TcpConnect;
+    use crate::testing::connect::{HttpPeer, suite};
+
+    #[tokio::test]
+    async fn recorded_connections_uphold_the_connector_contract() {
+        let reach = Arc::new(Reach::default());
+        let peer = HttpPeer::start().await;
+        let tcp = TcpConnect::new("127.0.0.1", peer.address().port());
+        let watched = Watched::new(Arc::new(tcp), Arc::clone(&reach));
+        suite(&watched).await;
+        assert_eq!(reach.failure(), None);
+    }
+}

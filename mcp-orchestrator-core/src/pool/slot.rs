@@ -11,12 +11,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::handle::{Handle, Lease};
+use crate::backoff::delay;
 use crate::credential::{Credential, Owner, Revision};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::{Progress, Scope};
 
-/// First backoff after an outage of the connection to an instance.
-const OUTAGE_INTERVAL: Duration = Duration::from_millis(250);
+/// The first and the longest delay after an outage of the connection to an instance.
+const OUTAGE_DELAYS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+/// The first and the longest delay after a failed start.
+const START_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// The outcome of a start, shared by all waiting callers.
 pub(super) type Started = Option<Result<(), Arc<Error>>>;
@@ -220,19 +223,17 @@ impl StartState {
     ///
     /// Returns `true` if the failure differs from the last one.
     fn failed(&mut self, error: Arc<Error>) -> bool {
-        let wait = if error.kind() == ErrorKind::Unavailable {
+        let ((first, longest), failures) = if error.kind() == ErrorKind::Unavailable {
             self.outages = self.outages.saturating_add(1);
-            match self.outages {
-                0 | 1 => Duration::ZERO,
-                n => OUTAGE_INTERVAL.saturating_mul(1 << (n - 2).min(3)),
-            }
+            (OUTAGE_DELAYS, self.outages)
         } else {
             self.outages = 0;
             self.failures = self.failures.saturating_add(1);
-            match self.failures {
-                0 | 1 => Duration::ZERO,
-                n => Duration::from_secs(1 << (n - 2).min(6)).min(Duration::from_mins(1)),
-            }
+            (START_DELAYS, self.failures)
+        };
+        let wait = match failures {
+            0 | 1 => Duration::ZERO,
+            failures => delay(first, longest, failures - 2),
         };
         self.not_before = Some(Instant::now() + wait);
         let last = self.last.replace(error);

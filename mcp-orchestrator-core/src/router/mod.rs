@@ -85,7 +85,8 @@ pub type ListsBy<'a> = dyn Fn(&CredentialRule) -> bool + 'a;
 ///
 /// A server may list different items to each owner of a credential, so every method takes the principal, and all but
 /// `holders` take the gateway entry with the credential rule that applies: the list of one owner never decides for
-/// another. [`Lists`] is the implementation that the engine uses.
+/// another. [`Lists`] is the implementation that the engine uses. An implementation runs
+/// [`crate::testing::router::known`].
 pub trait Known {
     /// Calls `each` for every server that lists an item of this own name to any owner, with a function that returns
     /// whether it lists it to this principal under a rule. Costs one look-up, regardless of the number of servers and

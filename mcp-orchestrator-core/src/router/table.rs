@@ -389,6 +389,26 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "test-util")]
+    #[test]
+    fn lists_uphold_the_contract_of_known_items() {
+        let ann = Principal::user(PrincipalId::new("ann").unwrap(), "test");
+        let entries = ["git", "time", "absent"].map(entry);
+        let long = "y".repeat(70);
+        let items = [
+            (ItemKind::Tool, "log"),
+            (ItemKind::Tool, "now"),
+            (ItemKind::Tool, "secret_x"),
+            (ItemKind::Tool, long.as_str()),
+            (ItemKind::Tool, "absent"),
+            (ItemKind::Prompt, "log"),
+            (ItemKind::Resource, "x://1"),
+            (ItemKind::Resource, "y://1"),
+            (ItemKind::Template, "x://{n}"),
+        ];
+        crate::testing::router::known(&lists(), &ann, &entries, &items);
+    }
+
     fn routed(router: &TableRouter, item: Item<'_>) -> Option<(String, String)> {
         let principal = Principal::user(PrincipalId::new("ann").unwrap(), "test");
         let gateway = GatewayId::default_gateway();

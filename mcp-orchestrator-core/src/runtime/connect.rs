@@ -19,6 +19,7 @@ pub type BoxedIo = Box<dyn Io>;
 ///
 /// # Contract
 /// Each call opens a new connection that is ready for HTTP/1.1 and has TCP_NODELAY set. Dropping the future is safe.
+/// An implementation runs the suite of [`crate::testing::connect`].
 #[async_trait]
 pub trait Connect: fmt::Debug + Send + Sync + 'static {
     /// Opens a new connection.

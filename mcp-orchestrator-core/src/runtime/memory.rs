@@ -14,7 +14,7 @@ use tokio::io::{AsyncWrite, DuplexStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use super::status_broadcast::Board;
+use super::status_broadcast::StatusBroadcast;
 use super::stdin::Input;
 use super::{
     BoxedIo, Description, Endpoint, Exit, Instance, InstanceEvent, InstanceKey, InstanceStatus,
@@ -55,7 +55,7 @@ pub struct MemoryBackend {
 
 struct Shared {
     runs: Mutex<HashMap<InstanceKey, Arc<Run>>>,
-    board: Arc<Board>,
+    statuses: Arc<StatusBroadcast>,
     book: LogBook,
 }
 
@@ -89,7 +89,7 @@ impl MemoryBackend {
             serve: Box::new(move |key, launch, pipe| serve(key, launch, pipe).boxed()),
             shared: Arc::new(Shared {
                 runs: Mutex::default(),
-                board: Board::new(),
+                statuses: StatusBroadcast::new(),
                 book,
             }),
             tasks: TaskTracker::new(),
@@ -167,7 +167,7 @@ impl RuntimeBackend for MemoryBackend {
         self.stop(key, grace).await?;
         let runs = self.shared.lock();
         if !runs.contains_key(key) {
-            self.shared.board.forget(key);
+            self.shared.statuses.forget(key);
             self.shared.book.forget(key);
         }
         Ok(())
@@ -178,7 +178,7 @@ impl RuntimeBackend for MemoryBackend {
     }
 
     fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
-        self.shared.board.watch()
+        self.shared.statuses.watch()
     }
 
     async fn logs(
@@ -224,7 +224,7 @@ impl Drop for MemoryBackend {
 
 impl Shared {
     fn tell(&self, key: &InstanceKey, phase: Phase, reason: Option<String>) {
-        self.board.set(InstanceStatus {
+        self.statuses.set(InstanceStatus {
             key: key.clone(),
             phase,
             reason,
@@ -317,4 +317,4 @@ impl Run {
 
 #[cfg(test)]
 #[cfg(feature = "test-util")]
-mod tests;
+pub(super) mod tests;

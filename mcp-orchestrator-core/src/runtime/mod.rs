@@ -7,6 +7,7 @@ pub(crate) mod advice;
 mod backend_set;
 mod connect;
 mod describe;
+mod exclusive;
 mod key;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
@@ -45,6 +46,7 @@ pub use self::memory::MemoryBackend;
 pub use self::process::{ProcessBackend, keeper, port_holder};
 #[cfg(feature = "remote")]
 pub use self::remote::RemoteBackend;
+pub use self::status_broadcast::StatusBroadcast;
 pub use self::tcp::TcpConnect;
 #[cfg(feature = "outbound")]
 pub(crate) use self::tcp::connect_any;
@@ -237,6 +239,9 @@ impl Progress {
 /// An [`InstanceKey`] identifies one instance and never changes; instances with different keys share nothing. Methods
 /// may be called at any time and concurrently. Dropping a future is safe: what it began is either undone, or reported
 /// by `watch` and ended by `remove`. Every implementation runs the test suite in [`crate::testing::runtime`].
+///
+/// [`StatusBroadcast`] implements `watch`, [`Endpoint::exclusive`] gives a stream a single holder, and
+/// [`Description::from_watch`] implements `describe` for a backend that has no more to say.
 #[async_trait]
 pub trait RuntimeBackend: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// Starts the instance and returns how to reach it once it accepts calls.

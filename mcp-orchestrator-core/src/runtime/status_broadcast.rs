@@ -1,4 +1,4 @@
-//! The status of every instance of a backend, with a watch over it.
+//! The status of every instance of a backend, and the watches over it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,23 +12,26 @@ use crate::error::Result;
 /// How many changes a watcher may lag behind before it gets a new snapshot.
 const BACKLOG: usize = 256;
 
-/// Holds the status of every instance and notifies watchers of changes.
+/// Holds the status of every instance and implements [`RuntimeBackend::watch`](super::RuntimeBackend::watch) for a
+/// backend: each watcher gets a snapshot, [`InstanceEvent::Synced`], and then every change in the order in which it was
+/// made. A watcher that falls behind gets a new snapshot instead of the missed changes, so that memory stays bounded.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub struct StatusBroadcast {
     statuses: Mutex<HashMap<InstanceKey, InstanceStatus>>,
     changes: broadcast::Sender<InstanceEvent>,
 }
 
-impl Board {
-    pub(crate) fn new() -> Arc<Self> {
+impl StatusBroadcast {
+    /// Creates a broadcast without instances.
+    pub fn new() -> Arc<Self> {
         Arc::new(Self {
             statuses: Mutex::default(),
             changes: broadcast::channel(BACKLOG).0,
         })
     }
 
-    /// Sets the status of an instance and notifies watchers.
-    pub(crate) fn set(&self, status: InstanceStatus) {
+    /// Sets the status of an instance, which may be new, and notifies watchers.
+    pub fn set(&self, status: InstanceStatus) {
         // Sent while the lock is held, so that every watcher sees the changes in the order in which they were made.
         let mut statuses = self.lock();
         statuses.insert(status.key.clone(), status.clone());
@@ -37,17 +40,17 @@ impl Board {
     }
 
     /// Removes an instance and notifies watchers.
-    pub(crate) fn forget(&self, key: &InstanceKey) {
+    pub fn forget(&self, key: &InstanceKey) {
         let mut statuses = self.lock();
         if statuses.remove(key).is_some() {
             let _ = self.changes.send(InstanceEvent::Gone(key.clone()));
         }
     }
 
-    /// Yields all current statuses, then [`InstanceEvent::Synced`], then each change. Ends when the board is dropped.
-    pub(crate) fn watch(self: &Arc<Self>) -> BoxStream<'static, Result<InstanceEvent>> {
+    /// Yields all current statuses, then [`InstanceEvent::Synced`], then each change. Ends when the broadcast is dropped.
+    pub fn watch(self: &Arc<Self>) -> BoxStream<'static, Result<InstanceEvent>> {
         let mut watcher = Watcher {
-            board: Arc::downgrade(self),
+            broadcast: Arc::downgrade(self),
             known: HashSet::new(),
             queue: VecDeque::new(),
             changes: self.changes.subscribe(),
@@ -67,8 +70,8 @@ impl Board {
 }
 
 struct Watcher {
-    /// Weak, so that a watcher does not keep the board alive.
-    board: Weak<Board>,
+    /// Weak, so that a watcher does not keep the broadcast alive.
+    broadcast: Weak<StatusBroadcast>,
     known: HashSet<InstanceKey>,
     queue: VecDeque<InstanceEvent>,
     changes: broadcast::Receiver<InstanceEvent>,
@@ -97,11 +100,11 @@ impl Watcher {
 
     /// Queues what has been removed since the last snapshot, followed by every current status.
     fn take_snapshot(&mut self) {
-        let Some(board) = self.board.upgrade() else {
+        let Some(broadcast) = self.broadcast.upgrade() else {
             return;
         };
-        let statuses = board.lock();
-        self.changes = board.changes.subscribe();
+        let statuses = broadcast.lock();
+        self.changes = broadcast.changes.subscribe();
         let before = std::mem::replace(&mut self.known, statuses.keys().cloned().collect());
         let gone = before.into_iter().filter(|key| !self.known.contains(key));
         self.queue.extend(gone.map(InstanceEvent::Gone));
@@ -138,13 +141,13 @@ mod tests {
 
     #[tokio::test]
     async fn lagging_watcher_misses_nothing() {
-        let board = Board::new();
-        board.set(status(0));
-        let mut watch = board.watch();
+        let broadcast = StatusBroadcast::new();
+        broadcast.set(status(0));
+        let mut watch = broadcast.watch();
         for number in 1..BACKLOG * 2 {
-            board.set(status(number));
+            broadcast.set(status(number));
         }
-        board.forget(&status(0).key);
+        broadcast.forget(&status(0).key);
         let mut known = HashSet::new();
         while known.len() < BACKLOG * 2 - 1 || known.contains(&status(0).key) {
             match watch.next().await.unwrap().unwrap() {
@@ -153,7 +156,7 @@ mod tests {
                 InstanceEvent::Synced => {}
             }
         }
-        drop(board);
+        drop(broadcast);
         assert!(watch.next().await.is_none());
     }
 }

@@ -153,6 +153,14 @@ mod tests {
         assert!(race(VecDeque::new()).await.is_err());
     }
 
+    #[cfg(feature = "test-util")]
+    #[tokio::test]
+    async fn tcp_upholds_the_connector_contract() {
+        let peer = crate::testing::connect::HttpPeer::start().await;
+        let connect = TcpConnect::new("127.0.0.1", peer.address().port());
+        crate::testing::connect::suite(&connect).await;
+    }
+
     #[tokio::test]
     async fn connection_sets_nodelay_and_errors_name_the_address() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

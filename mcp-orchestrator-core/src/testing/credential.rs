@@ -1,11 +1,16 @@
-//! The contract suites of [`CredentialResolver`] and [`CredentialStore`](crate::credential::CredentialStore).
+//! The contract suites of [`CredentialResolver`], [`CredentialStore`](crate::credential::CredentialStore),
+//! [`SecretReader`](crate::credential::SecretReader) and [`Renewal`](crate::credential::Renewal).
 
+mod renewal;
+mod secret_reader;
 mod store;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
 
+pub use self::renewal::renewal;
+pub use self::secret_reader::secret_reader;
 pub use self::store::{shared, store};
 use crate::credential::{Credential, CredentialRequest, CredentialResolver};
 use crate::error::ErrorKind;

@@ -1,9 +1,10 @@
-//! The contract suite of [`Router`]: lists and calls agree, and what is hidden reads as what does not exist.
+//! The contract suites of [`Router`] and [`Known`]: lists and calls agree, and what is hidden reads as what does not
+//! exist.
 
 use crate::auth::Principal;
 use crate::id::{Alias, GatewayId};
 use crate::router::{
-    Item, ItemKind, Known, NoRoute, Route, Router, Target, View, ViewEntry, shown,
+    Claim, Hints, Item, ItemKind, Known, NoRoute, Route, Router, Target, View, ViewEntry, shown,
 };
 
 /// An item name that no server of the suite lists.
@@ -34,6 +35,51 @@ impl std::fmt::Debug for Probe<'_> {
             .field("gateways", &self.gateways)
             .field("items", &self.items)
             .finish_non_exhaustive()
+    }
+}
+
+/// Verifies that the lists of servers agree with each other. `entries` are what the principal sees of a gateway, `items`
+/// the own names of items: some that a server of `entries` lists, and some that none lists.
+///
+/// # Panics
+/// If `known` violates the contract.
+pub fn known(
+    known: &dyn Known,
+    principal: &Principal,
+    entries: &[ViewEntry],
+    items: &[(ItemKind, &str)],
+) {
+    for entry in entries {
+        for (kind, name) in items {
+            let at = format!("{name} of {}", entry.server);
+            let listed = known.lists(principal, entry, *kind, name);
+            if matches!(kind, ItemKind::Tool | ItemKind::Prompt | ItemKind::Resource) {
+                let mut holds = false;
+                known.holders(principal, *kind, name, &mut |server, lists| {
+                    holds |= *server == entry.server && lists(&entry.credential);
+                });
+                assert_eq!(holds, listed, "{at}: `holders` and `lists` agree");
+            }
+            match kind {
+                ItemKind::Tool if !listed => {
+                    let hints = known.hints(principal, entry, name);
+                    assert_eq!(hints, Hints::default(), "{at}: no tool, no hints");
+                }
+                ItemKind::Resource => {
+                    let claim = known.claim(principal, entry, name);
+                    assert_eq!(claim == Some(Claim::Listed), listed, "{at}: {claim:?}");
+                }
+                _ => {}
+            }
+            let is_tool = matches!(kind, ItemKind::Tool | ItemKind::Prompt);
+            let name_shown = shown(&entry.alias, name, true);
+            if is_tool && listed && !name_shown.ends_with(name) {
+                let own = known.uncut(principal, entry, *kind, &name_shown);
+                assert_eq!(own.as_deref(), Some(*name), "{at}: {name_shown} is traced");
+            }
+        }
+        let unknown = known.uncut(principal, entry, ItemKind::Tool, ABSENT);
+        assert_eq!(unknown, None, "an unknown name is not traced");
     }
 }
 

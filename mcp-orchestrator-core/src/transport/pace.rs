@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::delay;
 use crate::limits::{RECONNECT_MAX, RECONNECT_MIN, WORK_QUANTUM};
 
 /// Limits messages to a number per second, in fixed windows of one second.
@@ -79,9 +80,9 @@ impl Backoff {
     /// Returns the next wait. `wish` is the wait that the server asked for, `longest` the upper bound.
     pub(super) fn next(&mut self, wish: Duration, longest: Duration) -> Duration {
         let first = wish.clamp(RECONNECT_MIN, RECONNECT_MAX);
-        let wait = first.saturating_mul(1 << self.failures.min(10));
+        let wait = delay(first, longest.max(first), self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
-        wait.min(longest.max(first))
+        wait
     }
 }
 

@@ -30,11 +30,7 @@ async fn open_port_is_reached_and_closed_port_is_named_in_the_error() {
         "{answer}"
     );
     assert!(answer.contains("hello from the pod"), "{answer}");
-    let mut streams = Vec::new();
-    for _ in 0..8 {
-        streams.push(open.connect().await.unwrap());
-    }
-    drop(streams);
+    mcp_orchestrator_core::testing::connect::suite(&*open).await;
     let closed = connect_to(&access, "web", &address, 8081);
     let mut stream = closed.connect().await.unwrap();
     let error = stream.read_to_end(&mut Vec::new()).await.unwrap_err();

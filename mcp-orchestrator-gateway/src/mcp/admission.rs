@@ -246,3 +246,58 @@ impl HttpBody for Guarded {
         SizeHint::default()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use http::Request;
+    use mcp_orchestrator_core::id::PrincipalId;
+    use mcp_orchestrator_core::testing::auth::grant;
+
+    use super::*;
+
+    /// Admits every request until access is revoked.
+    #[derive(Debug)]
+    pub(crate) struct Revocable {
+        caller: Arc<Principal>,
+        is_revoked: AtomicBool,
+    }
+
+    #[async_trait]
+    impl Authenticator for Revocable {
+        async fn authenticate(&self, _: &Parts) -> Result<Option<Authenticated>> {
+            let admitted = !self.is_revoked.load(Ordering::Relaxed);
+            Ok(admitted.then(|| Authenticated::new(Arc::clone(&self.caller))))
+        }
+    }
+
+    impl Revocable {
+        pub(crate) fn revoke(&self) {
+            self.is_revoked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the grant of an admitted request, and the authenticator that admitted it.
+    pub(crate) fn admitted() -> (Arc<dyn Grant>, Arc<Revocable>) {
+        let caller = PrincipalId::new("ann").unwrap();
+        let authenticator = Arc::new(Revocable {
+            caller: Arc::new(Principal::user(caller, "test")),
+            is_revoked: AtomicBool::new(false),
+        });
+        let admission = Admission::new(
+            AccessRevision::default(),
+            Arc::<Revocable>::clone(&authenticator),
+        );
+        let (parts, ()) = Request::new(()).into_parts();
+        let by = (&authenticator.caller, None);
+        let grant = admission.grant(&parts, &GatewayId::default_gateway(), by);
+        (grant, authenticator)
+    }
+
+    #[tokio::test]
+    async fn admission_upholds_the_grant_contract() {
+        let (admitted, authenticator) = admitted();
+        grant(&*admitted, async || authenticator.revoke()).await;
+    }
+}

@@ -63,8 +63,7 @@ impl Gate {
         }
         let answer = match parts.method {
             // A CORS preflight request carries no credentials.
-            Method::OPTIONS => Ok(cors::preflight(parts)
-                .unwrap_or_else(|| errors::status(StatusCode::METHOD_NOT_ALLOWED))),
+            Method::OPTIONS => Ok(cors::options(parts)),
             Method::POST => self.post(&gateway, head, body).await,
             Method::GET => Box::pin(self.get(gateway.clone(), head)).await,
             Method::DELETE => self.delete(&gateway, head).await,

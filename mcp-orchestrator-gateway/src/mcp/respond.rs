@@ -299,14 +299,19 @@ impl Events {
         if let Some(at) = self.at {
             out.put_slice(format!("id: {at}\n").as_bytes());
         }
-        // A line break in JSON is white space between tokens, so each line may be a separate `data` field.
-        for line in message.split(|b| matches!(b, b'\n' | b'\r')) {
-            out.put_slice(b"data: ");
-            out.put_slice(line);
-            out.put_u8(b'\n');
-        }
+        put_data(out, message);
+    }
+}
+
+/// Writes the `data` fields of an event, and its end. A line break in JSON is white space between tokens, so each line
+/// may be a separate field.
+pub(crate) fn put_data(out: &mut BytesMut, data: &[u8]) {
+    for line in data.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        out.put_slice(b"data: ");
+        out.put_slice(line);
         out.put_u8(b'\n');
     }
+    out.put_u8(b'\n');
 }
 
 /// Writes a comment that keeps the connection alive.

@@ -1,21 +1,12 @@
 //! Form fields for a server's slots, and the values that were submitted.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
-use mcp_orchestrator_core::id::SlotName;
 use mcp_orchestrator_core::installer::InstallationInfo;
 use mcp_orchestrator_core::server::{CredentialSlot, Injection, ServerSpec};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::form::Form;
-use super::oauth;
-
-/// Shorter values are not masked in displayed text.
-const SHORT: usize = 4;
-
-/// Submitted values, by slot.
-pub(super) type Values = BTreeMap<SlotName, SecretString>;
+use super::values::{Values, signs_in};
 
 /// Returns the name of a slot's field.
 fn name(slot: &CredentialSlot) -> String {
@@ -24,7 +15,7 @@ fn name(slot: &CredentialSlot) -> String {
 
 /// Returns the slots that have a form field: all except the slot of a token that is obtained by signing in.
 fn typed(server: &ServerSpec) -> impl Iterator<Item = &CredentialSlot> {
-    let token = server.oauth.as_ref().filter(|_| oauth::signs_in(server));
+    let token = server.oauth.as_ref().filter(|_| signs_in(server));
     let token = token.map(|oauth| &oauth.slot);
     server
         .slots
@@ -34,7 +25,7 @@ fn typed(server: &ServerSpec) -> impl Iterator<Item = &CredentialSlot> {
 
 /// Returns the label of the button that submits the form, and the note that explains it.
 pub(super) fn button(server: &ServerSpec) -> (&'static str, &'static str) {
-    if oauth::signs_in(server) {
+    if signs_in(server) {
         return (
             "Sign in",
             "You sign in at the server's provider. The token is tested before it is saved, and renews automatically.",
@@ -60,13 +51,6 @@ pub(super) fn read(server: &ServerSpec, form: &mut Form) -> Values {
         Some((slot.name.clone(), value))
     });
     given.collect()
-}
-
-/// Masks the submitted values in a text that is displayed.
-pub(super) fn without(values: &Values, text: String) -> String {
-    let given = values.values().map(|value| value.expose_secret().trim());
-    let long = given.filter(|value| value.len() >= SHORT);
-    long.fold(text, |text, value| text.replace(value, "[hidden]"))
 }
 
 /// Returns the fields. A plain slot shows its submitted or installed value; a secret slot is always empty.

@@ -13,12 +13,13 @@ use mcp_orchestrator_core::credential::{InstallationKey, Link, LinkId, LinkReaso
 use mcp_orchestrator_core::installer::{InstallationInfo, NewInstallation};
 use mcp_orchestrator_core::server::ServerSpec;
 
-use super::fields::{self, Values};
+use super::error_box::ErrorBox;
+use super::fields;
 use super::form::{Form, Proof};
 use super::html::{Page, message};
 use super::oauth;
+use super::values::{Values, signs_in};
 use super::visitor::Visitor;
-use super::wrong::Wrong;
 use super::{Pages, Shared, refused};
 
 /// A link that its visitor may use, and its subject.
@@ -62,11 +63,11 @@ pub(super) async fn submit(
         server: subject.server.clone(),
         owner: subject.owner.clone(),
     };
-    if oauth::signs_in(&opened.server) {
+    if signs_in(&opened.server) {
         let new = (&opened.visitor.actor, &key, values);
         let begun = oauth::begin(&pages, &parts, new, Some(&id)).await;
         return begun.unwrap_or_else(|error| {
-            let wrong = (Wrong::new(&error, &Values::new()), Values::new());
+            let wrong = (ErrorBox::new(&error, &Values::new()), Values::new());
             page(&pages, &parts, &opened, Some(wrong))
         });
     }
@@ -83,9 +84,9 @@ pub(super) async fn submit(
         .install_by_link(&opened.visitor.actor, new, once)
         .await
     {
-        Ok(info) => done(&pages, &info.key, Vec::new()),
+        Ok(info) => oauth::done(&pages, &info.key, Vec::new()),
         Err(error) => {
-            let wrong = Wrong::new(&error, &values);
+            let wrong = ErrorBox::new(&error, &values);
             page(&pages, &parts, &opened, Some((wrong, values)))
         }
     }
@@ -154,7 +155,7 @@ fn page(
     pages: &Pages,
     parts: &Parts,
     opened: &Opened,
-    failed: Option<(Wrong, Values)>,
+    failed: Option<(ErrorBox, Values)>,
 ) -> Response {
     let proof = Proof::new(pages, parts, opened.visitor.id());
     let subject = &opened.link.subject;
@@ -199,20 +200,5 @@ fn page(
     let mut page = Page::new(&title, body).with_status(status);
     page.top = opened.visitor.top(pages, &proof);
     page.cookies = proof.cookies();
-    page.response()
-}
-
-/// Returns the page that confirms success.
-pub(super) fn done(pages: &Pages, key: &InstallationKey, cookies: Vec<String>) -> Response {
-    let body = html! {
-        p.told.good role="status" { (key.server) " works, and is set up for " (key.owner) "." }
-        p {
-            "Go back to where you called the tool and call it again; a call that waits goes on by itself. You can close this \
-             page."
-        }
-        p { a href=(pages.at("/servers")) { "All your servers" } }
-    };
-    let mut page = Page::new("Connected", body);
-    page.cookies = cookies;
     page.response()
 }

@@ -5,6 +5,7 @@
 //! permissions. Nothing is cached, and no address holds a secret.
 
 mod cookie;
+mod error_box;
 mod fields;
 mod form;
 mod html;
@@ -14,8 +15,8 @@ mod provider;
 mod rows;
 mod servers;
 mod sign_in;
+mod values;
 mod visitor;
-mod wrong;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -12,16 +12,15 @@ use maud::html;
 use mcp_orchestrator_core::Result;
 use mcp_orchestrator_core::credential::{AuthorizationAnswer, InstallationKey, LinkId};
 use mcp_orchestrator_core::installer::{Actor, InstallationInfo};
-use mcp_orchestrator_core::server::{OAuthGrant, ServerSpec};
 use mcp_orchestrator_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::cookie::Cookie;
-use super::fields::Values;
+use super::error_box::ErrorBox;
 use super::html::Page;
 use super::provider::query;
-use super::wrong::Wrong;
-use super::{Pages, Shared, Site, link};
+use super::values::Values;
+use super::{Pages, Shared, Site};
 use crate::errors;
 
 /// How long a sign-in at the provider may take.
@@ -36,12 +35,6 @@ struct Kept {
     state: String,
     link: String,
     until: SystemTime,
-}
-
-/// Returns `true` if the server is set up by signing in instead of entering a token.
-pub(super) fn signs_in(server: &ServerSpec) -> bool {
-    let oauth = server.oauth.as_ref();
-    oauth.is_some_and(|oauth| oauth.grant == OAuthGrant::AuthorizationCode)
 }
 
 /// Sends the browser to the provider of a server's tokens.
@@ -106,7 +99,7 @@ pub(super) async fn end(State(pages): State<Shared>, request: Request) -> Respon
     match ended(&pages, &parts, &visitor.actor).await {
         Ok(info) => {
             let gone = Cookie::OAuth.drop(&parts, &pages.options);
-            link::done(&pages, &info.key, vec![gone])
+            done(&pages, &info.key, vec![gone])
         }
         Err(error) => failed(&pages, &error),
     }
@@ -135,7 +128,7 @@ fn kept(pages: &Pages, parts: &Parts) -> Option<Kept> {
 
 fn failed(pages: &Pages, error: &Error) -> Response {
     let body = html! {
-        (Wrong::new(error, &Values::new()).shown(Some("Nothing was stored.")))
+        (ErrorBox::new(error, &Values::new()).shown(Some("Nothing was stored.")))
         p { "Open the link again, or call the tool again for a new one." }
         p { a href=(pages.at("/servers")) { "All your servers" } }
     };
@@ -143,4 +136,19 @@ fn failed(pages: &Pages, error: &Error) -> Response {
     Page::new("The sign-in did not work", body)
         .with_status(status)
         .response()
+}
+
+/// Returns the page that confirms success.
+pub(super) fn done(pages: &Pages, key: &InstallationKey, cookies: Vec<String>) -> Response {
+    let body = html! {
+        p.told.good role="status" { (key.server) " works, and is set up for " (key.owner) "." }
+        p {
+            "Go back to where you called the tool and call it again; a call that waits goes on by itself. You can close this \
+             page."
+        }
+        p { a href=(pages.at("/servers")) { "All your servers" } }
+    };
+    let mut page = Page::new("Connected", body);
+    page.cookies = cookies;
+    page.response()
 }

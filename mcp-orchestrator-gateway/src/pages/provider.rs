@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::request::Parts;
-use maud::{Markup, html};
 use mcp_orchestrator_core::auth::{SignInAnswer, SignInFlow};
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -35,29 +34,6 @@ struct Kept {
     /// Where the visitor continues afterwards.
     next: String,
     until: SystemTime,
-}
-
-/// Returns a button for each provider.
-pub(super) fn ways(pages: &Pages, next: &str) -> Markup {
-    html! {
-        div.actions {
-            @for (number, one) in pages.sign_ins.iter().enumerate() {
-                a.button href=(pages.at(&way(number, next))) {
-                    "Sign in at " (host(one.issuer()))
-                }
-            }
-        }
-    }
-}
-
-fn way(number: usize, next: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("next", next);
-    format!("/signin/at/{number}?{}", query.finish())
-}
-
-fn host(issuer: &str) -> &str {
-    issuer.split_once("://").map_or(issuer, |(_, host)| host)
 }
 
 /// Sends the browser to a provider.

@@ -14,19 +14,20 @@ use mcp_orchestrator_core::installer::{CatalogEntry, InstallationInfo, NewInstal
 use mcp_orchestrator_core::server::ServerSpec;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
-use super::fields::{self, Values};
+use super::error_box::ErrorBox;
+use super::fields;
 use super::form::{Form, Proof};
 use super::html::Page;
 use super::oauth;
 use super::rows;
+use super::values::{Values, signs_in};
 use super::visitor::Visitor;
-use super::wrong::Wrong;
 use super::{Pages, Shared, refused};
 
 /// A page, or the page that is shown instead.
 type Answer = Result<Response, Response>;
 /// The outcome of an action, shown above the list.
-type Told = Option<Result<String, Wrong>>;
+type Told = Option<Result<String, ErrorBox>>;
 
 pub(super) async fn list(State(pages): State<Shared>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
@@ -53,11 +54,11 @@ pub(super) async fn install(
     let (parts, body) = request.into_parts();
     let (visitor, chosen, mut form_) = sent(&pages, (&parts, body), &server).await?;
     let values = fields::read(&chosen.server, &mut form_);
-    if oauth::signs_in(&chosen.server) {
+    if signs_in(&chosen.server) {
         let new = (&visitor.actor, &chosen.key, values);
         let begun = oauth::begin(&pages, &parts, new, None).await;
         return Ok(begun.unwrap_or_else(|error| {
-            let wrong = (Wrong::new(&error, &Values::new()), Values::new());
+            let wrong = (ErrorBox::new(&error, &Values::new()), Values::new());
             form(&pages, &parts, (&visitor, &chosen), Some(wrong))
         }));
     }
@@ -77,7 +78,7 @@ pub(super) async fn install(
             all(&pages, &parts, &visitor, Some(Ok(text))).await
         }
         Err(error) => {
-            let wrong = Wrong::new(&error, &values);
+            let wrong = ErrorBox::new(&error, &values);
             Ok(form(
                 &pages,
                 &parts,
@@ -122,7 +123,7 @@ pub(super) async fn remove(
             "{} is removed for {}.",
             chosen.key.server, chosen.key.owner
         )),
-        Err(error) => Err(Wrong::new(&error, &Values::new())),
+        Err(error) => Err(ErrorBox::new(&error, &Values::new())),
     };
     all(&pages, &parts, &visitor, Some(told)).await
 }
@@ -145,7 +146,7 @@ pub(super) async fn test(
                 "{} does not work for {}",
                 chosen.key.server, chosen.key.owner
             );
-            Err(Wrong::new(&error, &Values::new()).about(&text))
+            Err(ErrorBox::new(&error, &Values::new()).about(&text))
         }
     };
     all(&pages, &parts, &visitor, Some(told)).await
@@ -220,7 +221,7 @@ fn form(
     pages: &Pages,
     parts: &Parts,
     (visitor, chosen): (&Visitor, &Chosen),
-    failed: Option<(Wrong, Values)>,
+    failed: Option<(ErrorBox, Values)>,
 ) -> Response {
     let proof = Proof::new(pages, parts, visitor.id());
     let (wrong, given) = failed.map_or((None, BTreeMap::new()), |(wrong, given)| {
@@ -279,7 +280,7 @@ async fn all(pages: &Pages, parts: &Parts, visitor: &Visitor, told: Told) -> Ans
     ))
 }
 
-fn said(told: Option<&Result<String, Wrong>>) -> Markup {
+fn said(told: Option<&Result<String, ErrorBox>>) -> Markup {
     html! {
         @match told {
             Some(Ok(text)) => p.told.good role="status" { (text) },

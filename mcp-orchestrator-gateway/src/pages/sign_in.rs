@@ -4,12 +4,12 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
-use maud::html;
+use maud::{Markup, html};
 
 use super::cookie::Cookie;
 use super::form::{Form, Proof};
 use super::html::{Page, go};
-use super::{Pages, Shared, provider, refused, visitor};
+use super::{Pages, Shared, refused, visitor};
 use crate::request::head::Head;
 use crate::request::validate;
 
@@ -32,7 +32,7 @@ pub(super) fn page(pages: &Pages, parts: &Parts, next: String, wrong: Option<&st
     let next = path(next);
     let body = html! {
         @if let Some(wrong) = wrong { p.told.bad role="alert" { (wrong) } }
-        @if !pages.sign_ins.is_empty() { (provider::ways(pages, &next)) }
+        @if !pages.sign_ins.is_empty() { (ways(pages, &next)) }
         @if !pages.sign_ins.is_empty() && pages.tokens { p.or { "Or use an access token:" } }
         @if pages.tokens {
             form method="post" action=(pages.at("/signin")) {
@@ -59,6 +59,29 @@ pub(super) fn page(pages: &Pages, parts: &Parts, next: String, wrong: Option<&st
     let mut page = Page::new("Sign in", body).with_status(status);
     page.cookies = proof.cookies();
     page.response()
+}
+
+/// Returns a button for each provider.
+fn ways(pages: &Pages, next: &str) -> Markup {
+    html! {
+        div.actions {
+            @for (number, one) in pages.sign_ins.iter().enumerate() {
+                a.button href=(pages.at(&way(number, next))) {
+                    "Sign in at " (host(one.issuer()))
+                }
+            }
+        }
+    }
+}
+
+fn way(number: usize, next: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("next", next);
+    format!("/signin/at/{number}?{}", query.finish())
+}
+
+fn host(issuer: &str) -> &str {
+    issuer.split_once("://").map_or(issuer, |(_, host)| host)
 }
 
 pub(super) async fn by_token(State(pages): State<Shared>, request: Request) -> Response {

@@ -132,6 +132,7 @@ impl FileArgs {
             kubeconfig: cluster.kubeconfig,
             context: cluster.context,
             namespace: cluster.namespace,
+            ..BackendOptions::default()
         };
         Ok(options)
     }

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
-use mcp_orchestrator_core::app::Built;
+use mcp_orchestrator_core::app::{Authenticators, Built};
 use mcp_orchestrator_core::auth::{Authenticator, PublicUrl};
 use mcp_orchestrator_core::config::{AuthSettings, Notice, Settings};
 
-use super::authenticators::{self, Access};
+use super::options;
 use crate::control::{Control, web_router};
 use crate::mcp::admission::Admission;
-use crate::{Endpoint, LiveRoutes, Readiness, Routes, Tls, health_router};
+use crate::{Endpoint, LiveRoutes, Pages, Readiness, Routes, Tls, health_router};
 
 /// The state of the listener.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct Live {
 #[derive(Clone, Debug)]
 struct Now {
     auth: AuthSettings,
-    access: Arc<Access>,
+    authenticators: Arc<Authenticators>,
 }
 
 /// A prepared state. Applying it cannot fail.
@@ -48,7 +48,7 @@ impl Live {
     /// Creates the state for a listener at this address. It serves nothing yet.
     pub(crate) fn new(
         settings: &Settings,
-        (built, access): (&Built, Access),
+        (built, authenticators): (&Built, Authenticators),
         (address, tls): (SocketAddr, Option<Tls>),
     ) -> Self {
         built.orchestrator().follow(built.tokens().revision());
@@ -57,7 +57,7 @@ impl Live {
             tls,
             now: Mutex::new(Now {
                 auth: settings.auth.clone(),
-                access: Arc::new(access),
+                authenticators: Arc::new(authenticators),
             }),
             public_url: ArcSwapOption::empty(),
             routes: Router::new().into(),
@@ -71,8 +71,8 @@ impl Live {
     }
 
     /// Returns the current authentication.
-    pub(crate) fn access(&self) -> Arc<Access> {
-        Arc::clone(&self.now().access)
+    pub(crate) fn authenticators(&self) -> Arc<Authenticators> {
+        Arc::clone(&self.now().authenticators)
     }
 
     /// Returns the address under which clients reach the gateway.
@@ -100,17 +100,18 @@ impl Live {
             settings.auth.tokens = before.auth.tokens;
             settings.auth.issuers.clone_from(&before.auth.issuers);
         }
-        authenticators::reachable(&settings)?;
+        options::reachable(&settings)?;
         let text = |error: mcp_orchestrator_core::Error| error.to_string();
-        let access = Access::new(&settings, Some(&before.access)).map_err(text)?;
-        let who = access.authenticator(&control.built).map_err(text)?;
-        let routes = self.made(control, &settings, (&access, &who));
-        let visited = authenticators::pages_at(&settings, self.address);
+        let authenticators =
+            Authenticators::new(&settings, Some(&before.authenticators)).map_err(text)?;
+        let who = authenticators.compose(&control.built).map_err(text)?;
+        let routes = self.made(control, &settings, (&authenticators, &who));
+        let visited = options::pages_at(&settings, self.address);
         Ok(Next {
-            visited: visited.filter(|_| access.knows_visitors()),
+            visited: visited.filter(|_| authenticators.authenticates_visitors()),
             now: Now {
                 auth: settings.auth,
-                access: Arc::new(access),
+                authenticators: Arc::new(authenticators),
             },
             routes,
             who,
@@ -122,11 +123,20 @@ impl Live {
         &self,
         control: &Control,
         settings: &Settings,
-        (access, who): (&Access, &Arc<dyn Authenticator>),
+        (authenticators, who): (&Authenticators, &Arc<dyn Authenticator>),
     ) -> Routes {
         let built = &control.built;
-        let options = authenticators::options(settings);
-        let pages = access.pages(built, (Arc::clone(who), options.clone()));
+        let options = options::endpoint(settings);
+        let pages = Pages {
+            installer: Arc::clone(built.installer()),
+            links: Arc::clone(built.links()),
+            directory: Arc::clone(built.directory()),
+            key: Arc::clone(built.key()),
+            who: Arc::clone(who),
+            tokens: authenticators.accepts_tokens(),
+            sign_ins: authenticators.sign_ins().to_vec(),
+            options: options.clone(),
+        };
         let web = settings.auth.knows_others();
         let web = web.then(|| {
             let how = (options.clone(), self.admission.clone());
@@ -136,7 +146,7 @@ impl Live {
         let endpoint = Endpoint::admitting(built.orchestrator().clone(), Arc::clone(who), how);
         let readiness = health_router(ready(built).without_reason());
         let mut routes = Routes::from(endpoint).beside(readiness);
-        routes = routes.limited(authenticators::connections(settings));
+        routes = routes.limited(options::connections(settings));
         routes = routes.beside(crate::pages(pages));
         if let Some(tls) = &self.tls {
             routes = routes.by_tls(tls.clone());

@@ -1,12 +1,12 @@
 //! The gateway as a program: configuration, listener, signals, drain.
 
 pub mod args;
-pub(crate) mod authenticators;
 pub mod demo_server;
 pub mod discover;
 pub mod hardening;
 pub(crate) mod live_routes;
 mod not_ready;
+pub(crate) mod options;
 pub(crate) mod reload;
 pub mod telemetry;
 
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mcp_orchestrator_core::app::{Built, WhenUnavailable};
+use mcp_orchestrator_core::app::{Authenticators, Built, WhenUnavailable};
 use mcp_orchestrator_core::auth::LocalAuthenticator;
 use mcp_orchestrator_core::config::{Loaded, Settings, load};
 use mcp_orchestrator_core::id::GatewayId;
@@ -29,7 +29,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::args::GatewayArgs;
-use self::authenticators::Access;
 use self::live_routes::{Live, ready};
 use crate::control::{Control, Socket, wire};
 use crate::{Shutdown, control, metrics_router, serve_with};
@@ -97,9 +96,9 @@ impl Gateway {
             load(&args.files.config, &options).map_err(Failure::config)?;
         telemetry::install(&args, &settings.log).map_err(Failure::config)?;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        authenticators::reachable(&settings).map_err(Failure::config)?;
-        let access = Access::new(&settings, None).map_err(Failure::config)?;
-        let tls = authenticators::tls(&settings).map_err(Failure::config)?;
+        options::reachable(&settings).map_err(Failure::config)?;
+        let authenticators = Authenticators::new(&settings, None).map_err(Failure::config)?;
+        let tls = options::tls(&settings).map_err(Failure::config)?;
         let listener = bind(settings.listen).await?;
         let metrics = match settings.metrics_listen {
             Some(address) => Some(bind(address).await?),
@@ -114,7 +113,11 @@ impl Gateway {
         let local = LocalAuthenticator::for_system_user();
         built.conflicts(local.principal()).await;
         let control = listen_for_control(&built).await;
-        let live = Arc::new(Live::new(&settings, (&built, access), (address, tls)));
+        let live = Arc::new(Live::new(
+            &settings,
+            (&built, authenticators),
+            (address, tls),
+        ));
         Ok(Self {
             args,
             settings,
@@ -161,7 +164,8 @@ impl Gateway {
         let next = live.next(&control, &self.settings).map_err(Failure::run)?;
         live.take(&self.built, next);
         let mut beside = self.beside(control);
-        beside.spawn(live.access().greet());
+        let authenticators = live.authenticators();
+        beside.spawn(async move { authenticators.fetch_keys().await });
         let grace = self.args.grace();
         let (stopping, built) = (orchestrator.clone(), Arc::clone(&self.built));
         let began = Arc::new(OnceLock::new());

@@ -12,6 +12,8 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 
+use crate::errors;
+
 /// Headers that a page may send.
 const HEADERS: [&str; 9] = [
     "accept",
@@ -31,6 +33,11 @@ const EXPOSED: HeaderValue =
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
 /// How long a browser may cache the preflight response, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+
+/// Answers a request with the method OPTIONS: a preflight request, or one with a method that is not allowed.
+pub(crate) fn options(parts: &Parts) -> Response {
+    preflight(parts).unwrap_or_else(|| errors::status(StatusCode::METHOD_NOT_ALLOWED))
+}
 
 /// Answers a preflight request; returns `None` for any other request.
 pub(crate) fn preflight(parts: &Parts) -> Option<Response> {

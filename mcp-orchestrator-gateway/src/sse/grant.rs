@@ -129,3 +129,21 @@ impl Sent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mcp_orchestrator_core::testing::auth::grant;
+
+    use super::*;
+    use crate::mcp::admission::tests::admitted;
+
+    #[tokio::test]
+    async fn stream_grant_upholds_the_grant_contract_for_either_part() {
+        for part in 0..2 {
+            let ((stream, of_stream), (message, of_message)) = (admitted(), admitted());
+            let revoked = [of_stream, of_message];
+            let both = OnStream { stream, message };
+            grant(&both, async || revoked[part].revoke()).await;
+        }
+    }
+}

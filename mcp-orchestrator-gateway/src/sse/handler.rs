@@ -32,8 +32,7 @@ impl Gate {
         let answer = match validate::origin(&Head::of(parts), &self.options) {
             Err(error) => return errors::response(&error, None, Era::Legacy),
             Ok(()) => match parts.method {
-                Method::OPTIONS => Ok(cors::preflight(parts)
-                    .unwrap_or_else(|| errors::status(StatusCode::METHOD_NOT_ALLOWED))),
+                Method::OPTIONS => Ok(cors::options(parts)),
                 Method::GET => self.open(&gateway, parts).await,
                 // Clients of streamable HTTP try a POST first, and fall back to this transport at 405.
                 _ => Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED)),
@@ -75,8 +74,7 @@ impl Gate {
             return errors::response(&error, None, Era::Legacy);
         }
         let answer = match parts.method {
-            Method::OPTIONS => Ok(cors::preflight(parts)
-                .unwrap_or_else(|| errors::status(StatusCode::METHOD_NOT_ALLOWED))),
+            Method::OPTIONS => Ok(cors::options(parts)),
             Method::POST => self.take(id, parts, body).await,
             _ => Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED)),
         };

@@ -276,13 +276,8 @@ fn messages(id: String, reply: Reply) -> BoxStream<'static, Said> {
     all.boxed()
 }
 
-/// Writes an event. A line break in JSON is white space between tokens, so each line may be a separate `data` field.
+/// Writes an event.
 fn event(out: &mut BytesMut, name: &str, data: &[u8]) {
     out.put_slice(format!("event: {name}\n").as_bytes());
-    for line in data.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        out.put_slice(b"data: ");
-        out.put_slice(line);
-        out.put_u8(b'\n');
-    }
-    out.put_u8(b'\n');
+    respond::put_data(out, data);
 }

@@ -16,6 +16,7 @@ use Kind::{Common, Own};
 
 const ROWS: &[Row] = &[
     // 0: vocabulary
+    ("backoff", 0, Common),
     ("challenge", 0, Common),
     ("error", 0, Common),
     ("header_value", 0, Common),
@@ -55,10 +56,12 @@ const ROWS: &[Row] = &[
     ("fetch", 2, Common),
     ("outbound", 2, Common),
     ("router::table", 2, Own("router::table")),
+    ("runtime::exclusive", 2, Common),
     ("runtime::status_broadcast", 2, Common),
     ("runtime::redaction", 2, Common),
     ("runtime::stdin", 2, Common),
     ("runtime::logbook", 2, Common),
+    ("runtime::status_broadcast", 2, Common),
     ("runtime::tcp", 2, Common),
     ("runtime::backend_set", 2, Own("runtime::backend_set")),
     ("runtime::kubernetes", 2, Own("runtime::kubernetes")),

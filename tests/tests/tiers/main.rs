@@ -6,6 +6,7 @@ mod known_circles;
 mod layout;
 mod rules;
 mod source;
+mod suites;
 
 use std::fs;
 use std::path::{Path, PathBuf};

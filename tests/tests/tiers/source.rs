@@ -12,9 +12,9 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let lines: Vec<&str> = text.lines().collect();
-        let tests = lines.windows(2).position(|pair| {
-            is_for_tests(pair[0]) && pair[1].starts_with("mod ") && pair[1].ends_with('{')
-        });
+        let tests = lines
+            .windows(2)
+            .position(|pair| is_for_tests(pair[0]) && is_module(pair[1]) && pair[1].ends_with('{'));
         let lines = &lines[..tests.unwrap_or(lines.len())];
         let code = lines.iter().map(|line| without_comment(line).to_owned());
         Self {
@@ -31,6 +31,11 @@ impl Source {
     /// Returns `true` if it is the crate's root, which declares and re-exports.
     pub(crate) fn is_root(&self) -> bool {
         self.path.ends_with("src/lib.rs") || self.path.ends_with("src/main.rs")
+    }
+
+    /// Returns its lines, without comments and tests.
+    pub(crate) fn code(&self) -> &[String] {
+        &self.code
     }
 
     /// The number of its lines.
@@ -172,6 +177,11 @@ fn finish(path: &[String], word: &mut String, all: &mut Vec<Vec<String>>) {
         let last = std::mem::take(word);
         all.push(path.iter().cloned().chain([last]).collect());
     }
+}
+
+/// Returns `true` if the line begins a module, of any visibility.
+fn is_module(line: &str) -> bool {
+    line.starts_with("mod ") || (line.starts_with("pub") && line.contains(" mod "))
 }
 
 /// Returns `true` if the attribute limits the next item to tests.

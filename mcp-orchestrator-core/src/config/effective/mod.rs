@@ -55,7 +55,10 @@ fn arguments(settings: &Settings, options: &LoadOptions, all: &mut Vec<Effective
         ("state_dir", path(&options.state_dir)),
         (
             "backend",
-            backends.backend.map(|kind| kind.as_str().to_owned()),
+            backends
+                .backend
+                .as_ref()
+                .map(|kind| kind.as_str().to_owned()),
         ),
         ("kubernetes.kubeconfig", path(&backends.kubeconfig)),
         ("kubernetes.context", text(&backends.context)),

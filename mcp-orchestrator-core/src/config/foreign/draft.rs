@@ -8,6 +8,7 @@ use super::texts;
 use crate::config::schema::server::{CredentialEntry, ServerEntry, TransportEntry};
 use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::diagnostics::KeyPath;
+use crate::config::source::node::Node;
 
 /// A server as described in a foreign file.
 #[derive(Debug, Default)]
@@ -128,6 +129,27 @@ impl Draft {
             path: path.clone(),
             ..Self::default()
         }
+    }
+
+    /// Creates a draft of a server with this name, which `read` reads from a mapping.
+    pub(in crate::config) fn of(
+        key: &str,
+        node: &Node,
+        path: KeyPath,
+        read: impl Fn(&mut Keys<'_>, &mut Self),
+    ) -> Self {
+        let mut draft = Self::new(key, &path);
+        match Keys::new(node, path.clone()) {
+            Some(mut keys) => {
+                read(&mut keys, &mut draft);
+                draft.close(keys);
+            }
+            None => draft.problems.push(Remark {
+                path,
+                text: "a mapping is expected here".to_owned(),
+            }),
+        }
+        draft
     }
 
     /// Leaves the server out; the first reason is kept.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::common_keys;
 use super::draft::Draft;
-use super::keys::{Keys, Remark};
+use super::keys::Keys;
 use super::texts;
 use crate::config::schema::server::{CredentialEntry, HeaderEntry};
 use crate::config::schema::value::TextOr;
@@ -19,23 +19,23 @@ pub(super) fn for_each_server(
     path: &KeyPath,
     read: impl Fn(&mut Keys<'_>, &mut Draft),
 ) -> Vec<Draft> {
-    let mut drafts = Vec::new();
-    for entry in node.entries() {
-        let path = path.key(&entry.key);
-        let mut draft = Draft::new(&entry.key, &path);
-        match Keys::new(&entry.node, path.clone()) {
-            Some(mut keys) => {
-                read(&mut keys, &mut draft);
-                draft.close(keys);
-            }
-            None => draft.problems.push(Remark {
-                path,
-                text: "expected a mapping".to_owned(),
-            }),
-        }
-        drafts.push(draft);
-    }
-    drafts
+    let entries = node.entries().iter();
+    entries
+        .map(|entry| Draft::of(&entry.key, &entry.node, path.key(&entry.key), &read))
+        .collect()
+}
+
+/// Creates a draft of each server of a list with `read`; `name` returns the name of an item, given with its index.
+pub(super) fn for_each_item(
+    items: &[Node],
+    path: &KeyPath,
+    name: impl Fn(usize, &Node) -> String,
+    read: impl Fn(&mut Keys<'_>, &mut Draft),
+) -> Vec<Draft> {
+    let items = items.iter().enumerate();
+    items
+        .map(|(index, item)| Draft::of(&name(index, item), item, path.index(index), &read))
+        .collect()
 }
 
 /// Reads the servers of `mcpServers`. `tree` is the whole file, because other keys of it may disable servers.

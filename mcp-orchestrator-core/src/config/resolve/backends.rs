@@ -1,6 +1,6 @@
 //! Backends: which one runs a server, and the pod defaults that apply to it.
 
-use crate::config::options::BackendOptions;
+use crate::config::options::{BackendOptions, LoadOptions};
 use crate::config::resolve::check::kubernetes;
 use crate::config::resolve::scope::Scope;
 use crate::config::resolve::server::egress;
@@ -8,7 +8,8 @@ use crate::config::resolve::server::pod;
 use crate::config::schema::file::File;
 use crate::config::schema::kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
 use crate::config::settings::backends::{BackendKind, BackendSettings, KubernetesSettings};
-use crate::config::source::interpolate::Variables;
+use crate::config::source::suggest;
+use crate::id::BackendName;
 use crate::server::{Container, Egress, Launch, ServerSpec};
 
 /// An environment variable that Kubernetes sets in every pod.
@@ -18,6 +19,7 @@ const POD_VARIABLE: &str = "KUBERNETES_SERVICE_HOST";
 #[derive(Debug, Default)]
 pub(crate) struct Backends {
     default: Option<BackendKind>,
+    registered: Vec<BackendName>,
     allow_processes: bool,
     inside: bool,
     kubernetes: KubernetesSettings,
@@ -26,9 +28,10 @@ pub(crate) struct Backends {
 }
 
 impl Backends {
-    pub(crate) fn new(variables: &Variables) -> Self {
+    pub(crate) fn new(options: &LoadOptions) -> Self {
         Self {
-            inside: variables.get(POD_VARIABLE).is_some(),
+            inside: options.variables.get(POD_VARIABLE).is_some(),
+            registered: options.backends.registered.clone(),
             ..Self::default()
         }
     }
@@ -36,13 +39,12 @@ impl Backends {
     /// Applies the entries of a file; a later file replaces an earlier one.
     pub(crate) fn apply(&mut self, scope: &mut Scope<'_>, file: &File) {
         self.allow_processes = file.allow_processes.unwrap_or(self.allow_processes);
-        if let Some(backend) = file.backend {
-            let backend = backend.into();
-            if self.default.is_some_and(|known| known != backend) {
+        let named = file.backend.as_ref();
+        if let Some(backend) = named.and_then(|named| self.named(scope, named)) {
+            if self.default.as_ref().is_some_and(|known| *known != backend) {
                 scope.notice("backend", "also set in an earlier file; this value is used");
             }
             self.default = Some(backend);
-            self.check(scope, backend);
         }
         if let Some(entry) = &file.kubernetes {
             let path = scope.path.key("kubernetes");
@@ -98,9 +100,9 @@ impl Backends {
 
     /// Applies the options from outside the files, which take precedence.
     pub(crate) fn override_with(&mut self, options: &BackendOptions) {
-        self.default = options.backend.or(self.default);
-        let known = &mut self.kubernetes;
         let options = options.clone();
+        self.default = options.backend.or(self.default.take());
+        let known = &mut self.kubernetes;
         known.kubeconfig = options.kubeconfig.or(known.kubeconfig.take());
         known.context = options.context.or(known.context.take());
         known.namespace = options.namespace.or(known.namespace.take());
@@ -114,27 +116,38 @@ impl Backends {
         } else {
             BackendKind::Kubernetes
         };
-        self.default.unwrap_or(best)
+        self.default.clone().unwrap_or(best)
     }
 
-    /// Reports a problem at the key `backend` if this backend is not built in.
-    fn check(&self, scope: &mut Scope<'_>, backend: BackendKind) {
+    /// Returns the backend of this name. Reports a problem at the key `backend` if this program does not have it.
+    fn named(&self, scope: &mut Scope<'_>, entry: &BackendEntry) -> Option<BackendKind> {
+        let known = BackendKind::BUILT_IN
+            .into_iter()
+            .chain(self.registered.iter().cloned().map(BackendKind::Registered));
+        let known: Vec<BackendKind> = known.collect();
+        let Some(backend) = known.iter().find(|known| known.as_str() == entry.0) else {
+            let names: Vec<&str> = known.iter().map(BackendKind::as_str).collect();
+            let meant = suggest::nearest(&entry.0, names.iter().copied());
+            let meant = meant.map_or_else(String::new, |name| format!("; did you mean {name:?}?"));
+            let text = format!("it must be one of {}{meant}", names.join(", "));
+            scope.problem("backend", text);
+            return None;
+        };
         if !backend.is_built_in() {
             let text = format!("this program was built without the {backend} backend");
             scope.problem("backend", text);
         }
+        Some(backend.clone())
     }
 
     /// Returns the backend that runs a program, and reports any problem with it.
     pub(crate) fn backend_of(
         &self,
         scope: &mut Scope<'_>,
-        named: Option<BackendEntry>,
+        named: Option<&BackendEntry>,
     ) -> BackendKind {
-        let backend = named.map_or_else(|| self.default_backend(), Into::into);
-        if named.is_some() {
-            self.check(scope, backend);
-        }
+        let known = named.and_then(|named| self.named(scope, named));
+        let backend = known.unwrap_or_else(|| self.default_backend());
         if backend == BackendKind::Process && self.inside && !self.allow_processes {
             let key = if named.is_some() { "backend" } else { "" };
             scope.problem(
@@ -156,7 +169,7 @@ impl Backends {
     }
 
     /// Returns the egress rule of a program that configures none.
-    pub(crate) fn egress(&self, backend: BackendKind) -> Egress {
+    pub(crate) fn egress(&self, backend: &BackendKind) -> Egress {
         match (backend, &self.egress) {
             (BackendKind::Kubernetes, Some(egress)) => egress.clone(),
             _ => Egress::default(),
@@ -209,15 +222,6 @@ impl Backends {
             default,
             processes: !self.inside || self.allow_processes,
             kubernetes: used.then_some(self.kubernetes),
-        }
-    }
-}
-
-impl From<BackendEntry> for BackendKind {
-    fn from(entry: BackendEntry) -> Self {
-        match entry {
-            BackendEntry::Process => Self::Process,
-            BackendEntry::Kubernetes => Self::Kubernetes,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::config::schema::value::TextOr;
 use crate::config::settings::gateway::GatewaySettings;
 use crate::config::source::suggest;
 use crate::credential::{CredentialRule, Owner};
-use crate::id::{Alias, GatewayId, PrincipalId, ServerId, TeamId};
+use crate::id::{Alias, GatewayId, ServerId};
 use crate::router::{Members, ToolFilter, ViewEntry};
 use crate::server::ServerSpec;
 
@@ -229,20 +229,8 @@ fn rule(
         return None;
     }
     let path = scope.path.key("credential").key("pinned");
+    let owner = pinned.pinned.parse::<Owner>();
     scope
-        .check(&path, owner(&pinned.pinned))
+        .check(&path, owner.map_err(|error| error.to_string()))
         .map(CredentialRule::Pinned)
-}
-
-fn owner(text: &str) -> Result<Owner, String> {
-    match text.split_once('/') {
-        None if text == "organization" => Ok(Owner::Organization),
-        Some(("team", id)) => TeamId::new(id)
-            .map(Owner::Team)
-            .map_err(|error| error.to_string()),
-        Some(("user", id)) => PrincipalId::new(id)
-            .map(Owner::User)
-            .map_err(|error| error.to_string()),
-        _ => Err("must be organization, team/NAME or user/NAME".to_owned()),
-    }
 }

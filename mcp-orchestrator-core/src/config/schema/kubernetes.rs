@@ -1,22 +1,35 @@
 //! File entries of the cluster in which programs run as pods.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::schema::pod::{RegistryEntry, ResourcesEntry};
 use crate::config::schema::value::{TextOr, Typed};
 
-/// Where a server runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum BackendEntry {
-    /// As a process on the gateway's machine.
-    Process,
-    /// As a pod in a Kubernetes cluster.
-    Kubernetes,
+/// The name of a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BackendEntry(pub String);
+
+impl JsonSchema for BackendEntry {
+    fn schema_name() -> Cow<'static, str> {
+        "BackendEntry".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Where a server runs.",
+            "anyOf": [
+                { "const": "process", "description": "As a process on the gateway's machine.", "type": "string" },
+                { "const": "kubernetes", "description": "As a pod in a Kubernetes cluster.", "type": "string" },
+                { "description": "On a backend that the program registers under this name.", "type": "string" },
+            ],
+        })
+    }
 }
 
 /// The Kubernetes cluster, and settings for all pods. Used only if servers run in the cluster, or if secrets are stored

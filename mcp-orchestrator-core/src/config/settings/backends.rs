@@ -6,22 +6,28 @@ use std::path::PathBuf;
 
 use crate::id::BackendName;
 
-/// A backend that runs programs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A backend that runs programs, by the name that servers use for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum BackendKind {
     /// Processes on the gateway's machine.
     #[default]
     Process,
     /// Pods of a Kubernetes cluster.
     Kubernetes,
+    /// A backend that the program registers under this name, in [`app::Backends`](crate::app::Backends).
+    Registered(BackendName),
 }
 
 impl BackendKind {
+    /// The backends that have settings of their own.
+    pub const BUILT_IN: [Self; 2] = [Self::Process, Self::Kubernetes];
+
     /// Returns its name in a file.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Process => "process",
             Self::Kubernetes => "kubernetes",
+            Self::Registered(name) => name.as_str(),
         }
     }
 
@@ -29,15 +35,16 @@ impl BackendKind {
     ///
     /// # Panics
     /// Never: its names are valid.
-    pub fn name(self) -> BackendName {
+    pub fn name(&self) -> BackendName {
         BackendName::new(self.as_str()).expect("the word is a name")
     }
 
     /// Returns `true` if this program was built with it.
-    pub fn is_built_in(self) -> bool {
+    pub fn is_built_in(&self) -> bool {
         match self {
             Self::Process => cfg!(all(unix, feature = "process")),
             Self::Kubernetes => cfg!(feature = "kubernetes"),
+            Self::Registered(_) => true,
         }
     }
 }

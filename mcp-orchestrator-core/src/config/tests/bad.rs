@@ -214,7 +214,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "~credentials: [{name: t, env: T}]\ngateways: {x: {servers: [{server: a, credential: {pinned: me}}]}}",
-        "must be organization, team/NAME or user/NAME",
+        "an owner is user/ID, team/ID or organization",
     ),
     (
         "~credentials: [{name: t, env: T}]\ngateways: {x: {members: {teams: [dev]}, servers: [{server: a, credential: {pinned: team/ops}}]}}",

@@ -194,6 +194,41 @@ fn flags_override_the_cluster_configured_in_the_file() {
 }
 
 #[test]
+fn registered_backend_is_selected_by_its_name() {
+    let text = "backend: lab\nservers: {a: {command: x}, b: {command: x, backend: lab-2}, c: {image: i, backend: lab}}";
+    let problems = load(text, &LoadOptions::default()).unwrap_err();
+    assert!(
+        problems.contains("backend: it must be one of process, kubernetes"),
+        "{problems}"
+    );
+    let backend = |name: &str| crate::id::BackendName::new(name).unwrap();
+    let options = LoadOptions {
+        state_dir: Some("/state".into()),
+        backends: BackendOptions {
+            registered: vec![backend("lab"), backend("lab-2")],
+            ..BackendOptions::default()
+        },
+        ..LoadOptions::default()
+    };
+    let settings = load(text, &options).unwrap();
+    assert_eq!(settings.backends.default.as_str(), "lab");
+    let named: Vec<_> = settings
+        .servers
+        .iter()
+        .map(|server| server.backend.as_ref().map(ToString::to_string))
+        .collect();
+    assert_eq!(
+        named,
+        [None, Some("lab-2".to_owned()), Some("lab".to_owned())]
+    );
+    let misspelt = load(&text.replace("lab-2", "lab2"), &options).unwrap_err();
+    assert!(
+        misspelt.contains("one of process, kubernetes, lab, lab-2; did you mean \"lab-2\"?"),
+        "{misspelt}"
+    );
+}
+
+#[test]
 fn cluster_is_used_only_if_a_server_runs_in_it() {
     let settings = good("kubernetes: {namespace: x}\nservers: {a: {command: sh}}").settings;
     assert_eq!(settings.backends.default, BackendKind::Process);

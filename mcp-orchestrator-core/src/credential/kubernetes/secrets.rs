@@ -102,3 +102,16 @@ impl SecretReader for ClusterSecrets {
         }
     }
 }
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests {
+    use super::*;
+    use crate::runtime::kubernetes::tests::api_server::{SECRET, access, with_one_secret};
+
+    #[tokio::test]
+    async fn cluster_secrets_uphold_the_reader_contract() {
+        let (_server, address) = with_one_secret().await;
+        let secrets = ClusterSecrets::new(access(&address).await);
+        crate::testing::credential::secret_reader(&secrets, ("git", &SECRET), "none").await;
+    }
+}

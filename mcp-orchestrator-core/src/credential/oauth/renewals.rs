@@ -16,6 +16,7 @@ use super::errors::RETRY_INTERVAL;
 use super::grant::{Grant, wanting};
 use super::job::Job;
 use super::{OAuthOptions, Room};
+use crate::backoff::delay;
 use crate::credential::{
     Generation, InstallationKey, Installations, Precondition, Protection, Renewable, Renewal,
     Renewed, Revision, StoredCredential,
@@ -126,9 +127,7 @@ impl Known {
     fn noted(&mut self, seen: Seen, answer: Renewed, is_foreign: bool) -> Renewed {
         let before = self.failures.remove(&seen);
         let times = before.map_or(1, |before| before.times.saturating_add(1));
-        let backoff = RETRY_INTERVAL
-            .saturating_mul(1 << (times - 1).min(8))
-            .min(MAX_RENEWAL_BACKOFF);
+        let backoff = delay(RETRY_INTERVAL, MAX_RENEWAL_BACKOFF, times - 1);
         let (answer, after) = match answer {
             Renewed::NotNow { why, after } => {
                 let after = after.max(backoff);

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
+use crate::backoff::delay;
 use crate::credential::{CredentialChange, Owner};
 use crate::error::Error;
 use crate::id::ServerId;
@@ -16,6 +17,9 @@ use crate::runtime::InstanceKey;
 
 /// Grace period between the request to stop and the forced stop.
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
+
+/// The delay after the first failed attempt.
+const FIRST_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A pending removal.
 #[derive(Clone, Debug)]
@@ -98,7 +102,11 @@ impl Removals {
         let removal = pending.entry(key.clone()).or_default();
         removal.underway = false;
         removal.tries = removal.tries.saturating_add(1);
-        let wait = Duration::from_secs(5 << removal.tries.min(5)).min(MAX_REMOVAL_RETRY_INTERVAL);
+        let wait = delay(
+            FIRST_RETRY_INTERVAL,
+            MAX_REMOVAL_RETRY_INTERVAL,
+            removal.tries - 1,
+        );
         removal.next = Instant::now() + wait;
         removal.error = Some(error.to_string().into());
         if removal.tries == 1 {

@@ -133,3 +133,30 @@ async fn an_empty_set_is_synced_and_waits() {
     assert!(matches!(event, InstanceEvent::Synced));
     assert!(events.next().now_or_never().is_none());
 }
+
+#[cfg(feature = "test-util")]
+#[tokio::test]
+async fn backend_set_upholds_the_backend_contract() {
+    use crate::runtime::memory::tests::{fixture, scripted};
+    use crate::testing::connect::HttpPeer;
+    use crate::testing::runtime::{Script, suite};
+    let peer = HttpPeer::start().await;
+    let url: http::Uri = format!("http://{}/mcp", peer.address()).parse().unwrap();
+    for backend in [None, Some(name("second"))] {
+        let set = BackendSet::new()
+            .with_programs(name("first"), scripted())
+            .with_programs(name("second"), scripted())
+            .with_remote(Arc::new(RemoteBackend::default()));
+        let fixture = |script| match script {
+            Script::Http => Some(ServerSpec::remote(
+                ServerId::new("git").unwrap(),
+                url.clone(),
+            )),
+            script => fixture(script).map(|server| ServerSpec {
+                backend: backend.clone(),
+                ..server
+            }),
+        };
+        suite(&set, &fixture).await;
+    }
+}

@@ -19,7 +19,7 @@ mod options;
 mod render;
 mod shared;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::fmt;
@@ -52,7 +52,7 @@ use self::observe::store::Store;
 pub use self::options::KubernetesOptions;
 use self::shared::Shared;
 use self::writer::ObjectWriter;
-use super::status_broadcast::Board;
+use super::status_broadcast::StatusBroadcast;
 use super::{
     Description, Instance, InstanceEvent, InstanceKey, LaunchSpec, LogBook, LogLine, LogOptions,
     Progress, RuntimeBackend,
@@ -96,7 +96,7 @@ impl KubernetesBackend {
             dependents: Dependents::default(),
             tracked: TrackedInstances::default(),
             owner,
-            board: Board::new(),
+            statuses: StatusBroadcast::new(),
             status_events: StatusEvents::default(),
             events,
             book,
@@ -161,7 +161,7 @@ impl RuntimeBackend for KubernetesBackend {
                 () = synced => {}
                 () = closing.cancelled() => return stream::empty().boxed(),
             }
-            strong.map_or_else(|| stream::empty().boxed(), |shared| shared.board.watch())
+            strong.map_or_else(|| stream::empty().boxed(), |shared| shared.statuses.watch())
         })
         .flatten()
         .boxed()

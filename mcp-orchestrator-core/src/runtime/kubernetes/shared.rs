@@ -16,7 +16,7 @@ use super::observe::store::Store;
 use super::options::KubernetesOptions;
 use super::writer::ObjectWriter;
 use crate::error::Error;
-use crate::runtime::status_broadcast::Board;
+use crate::runtime::StatusBroadcast;
 use crate::runtime::{InstanceKey, LogBook, Progress};
 
 /// State shared by the tasks of a backend.
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) tracked: TrackedInstances,
     pub(crate) writer: ObjectWriter,
     pub(crate) owner: Owner,
-    pub(crate) board: Arc<Board>,
+    pub(crate) statuses: Arc<StatusBroadcast>,
     pub(crate) status_events: StatusEvents,
     pub(crate) events: EventQueue,
     pub(crate) book: LogBook,

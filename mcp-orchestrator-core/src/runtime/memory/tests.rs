@@ -35,7 +35,7 @@ async fn play(key: InstanceKey, pipe: BoxedIo, book: LogBook) -> Exit {
     Exit::status(0)
 }
 
-fn fixture(script: Script) -> Option<ServerSpec> {
+pub(in crate::runtime) fn fixture(script: Script) -> Option<ServerSpec> {
     let name = match script {
         Script::Echo => "echo",
         Script::Fail => "fail",
@@ -47,13 +47,16 @@ fn fixture(script: Script) -> Option<ServerSpec> {
     Some(ServerSpec::command(id, name, [""; 0]))
 }
 
-#[tokio::test]
-async fn memory_backend_upholds_the_backend_contract() {
+/// Returns a backend that runs the scripts of [`fixture`].
+pub(in crate::runtime) fn scripted() -> Arc<MemoryBackend> {
     let book = LogBook::default();
     let notes = book.clone();
-    let backend: Arc<dyn RuntimeBackend> =
-        Arc::new(MemoryBackend::with_log_book(book, move |key, _, pipe| {
-            play(key.clone(), pipe, notes.clone())
-        }));
-    suite(&*backend, &fixture).await;
+    Arc::new(MemoryBackend::with_log_book(book, move |key, _, pipe| {
+        play(key.clone(), pipe, notes.clone())
+    }))
+}
+
+#[tokio::test]
+async fn memory_backend_upholds_the_backend_contract() {
+    suite(&*scripted(), &fixture).await;
 }

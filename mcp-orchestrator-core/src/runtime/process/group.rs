@@ -18,6 +18,8 @@ use rustix::process::{
 };
 use tokio::process::{Child, Command};
 
+use crate::backoff::Backoff;
+
 /// Creates a group and keeps it alive until the program has joined it.
 #[derive(Debug)]
 pub(super) struct Founder {
@@ -127,11 +129,11 @@ impl Groups {
 
     /// Waits until no process is left. It polls, because the system reports the end of a process only to its parent.
     pub(super) async fn emptied(&mut self) {
-        let mut pause = Duration::from_millis(1);
+        let mut backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(100));
         while !self.are_empty() {
+            let pause = backoff.next_delay();
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(100));
-            if pause > Duration::from_millis(20)
+            if pause > Duration::from_millis(10)
                 && self.none_seen()
                 && !self.ids.iter().any(|&group| is_alive(group))
             {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::backoff::Backoff;
 use crate::limits::LOOPBACK_CONNECT_TIMEOUT;
 use crate::runtime::{BoxedIo, Connect};
 use crate::server::PortOwner;
@@ -29,7 +30,7 @@ pub(super) struct Port {
 
 /// Connects to a port on this machine.
 #[derive(Debug)]
-pub(super) struct TcpConnect {
+pub(super) struct ChildConnect {
     address: SocketAddr,
     answering: Answering,
 }
@@ -93,7 +94,7 @@ impl Port {
             SocketAddr::from((Ipv4Addr::LOCALHOST, self.number)),
             SocketAddr::from((Ipv6Addr::LOCALHOST, self.number)),
         ];
-        let mut pause = Duration::from_millis(5);
+        let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(100));
         loop {
             for address in addresses {
                 match connect(address, answering).await {
@@ -104,8 +105,7 @@ impl Port {
                     Err(_) => {}
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(100));
+            tokio::time::sleep(backoff.next_delay()).await;
         }
     }
 }
@@ -122,16 +122,16 @@ impl Drop for Port {
     }
 }
 
-// === impl TcpConnect ===
+// === impl ChildConnect ===
 
-impl TcpConnect {
+impl ChildConnect {
     pub(super) fn new(address: SocketAddr, answering: Answering) -> Self {
         Self { address, answering }
     }
 }
 
 #[async_trait]
-impl Connect for TcpConnect {
+impl Connect for ChildConnect {
     async fn connect(&self) -> io::Result<BoxedIo> {
         Ok(Box::new(connect(self.address, &self.answering).await?))
     }
@@ -190,6 +190,17 @@ mod tests {
         assert_eq!(ports.take(Some(number)).await.unwrap().number(), number);
     }
 
+    #[cfg(feature = "test-util")]
+    #[tokio::test]
+    async fn child_port_upholds_the_connector_contract() {
+        let peer = crate::testing::connect::HttpPeer::start().await;
+        let own = i32::try_from(std::process::id()).unwrap();
+        for owner in [PortOwner::Server, PortOwner::Any] {
+            let connect = ChildConnect::new(peer.address(), Answering::new(owner, vec![own]));
+            crate::testing::connect::suite(&connect).await;
+        }
+    }
+
     #[tokio::test]
     async fn port_is_ready_once_the_server_accepts() {
         let ports = Ports::default();
@@ -200,7 +211,7 @@ mod tests {
         let answering = Answering::new(PortOwner::Server, vec![own]);
         let (accepts, _listener) = tokio::join!(port.accepts(&answering, |_| {}), listen);
         assert_eq!(accepts, address);
-        let connected = TcpConnect::new(address, answering).connect().await;
+        let connected = ChildConnect::new(address, answering).connect().await;
         assert!(connected.is_ok());
     }
 }

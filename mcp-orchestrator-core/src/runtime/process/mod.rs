@@ -45,7 +45,7 @@ use self::http::Ports;
 pub use self::keeper::keeper;
 use self::reaper::Guard;
 use self::secrets::Secrets;
-use super::status_broadcast::Board;
+use super::status_broadcast::StatusBroadcast;
 use super::{
     Description, Instance, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec, LogBook,
     LogLine, LogOptions, Phase, Progress, RuntimeBackend,
@@ -96,7 +96,7 @@ struct Shared {
     folder: PathBuf,
     /// The instances that are starting, running or stopping.
     live: Mutex<HashMap<InstanceKey, Arc<Live>>>,
-    board: Arc<Board>,
+    statuses: Arc<StatusBroadcast>,
     book: LogBook,
     guard: Guard,
     ports: Ports,
@@ -124,7 +124,7 @@ impl ProcessBackend {
             guard: Guard::new(folder.clone()),
             folder,
             live: Mutex::default(),
-            board: Board::new(),
+            statuses: StatusBroadcast::new(),
             book,
             ports: Ports::default(),
             starts: Semaphore::new(MAX_STARTS),
@@ -205,7 +205,7 @@ impl RuntimeBackend for ProcessBackend {
     }
 
     fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
-        self.0.board.watch()
+        self.0.statuses.watch()
     }
 
     async fn logs(
@@ -275,7 +275,7 @@ impl Shared {
         all.insert(key.clone(), Arc::clone(&live));
         self.book.hide(key, launch);
         self.book.begin(key);
-        self.board.set(InstanceStatus {
+        self.statuses.set(InstanceStatus {
             key: key.clone(),
             phase: Phase::Starting,
             reason: None,
@@ -296,14 +296,14 @@ impl Shared {
     fn leave(&self, live: &Arc<Live>, status: InstanceStatus) {
         let mut all = self.lock();
         all.remove(&live.key);
-        self.board.set(status);
+        self.statuses.set(status);
     }
 
     /// Forgets an instance, unless it is running again.
     fn forget(&self, key: &InstanceKey) {
         let all = self.lock();
         if !all.contains_key(key) {
-            self.board.forget(key);
+            self.statuses.forget(key);
             self.book.forget(key);
         }
     }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::Shared;
 use super::child::{Live, Reach, Stage, Why};
-use super::http::{Answering, TcpConnect};
+use super::http::{Answering, ChildConnect};
 use super::output::{exit, read_lines};
 use super::running::Ending;
 use super::spawn::Placed;
@@ -66,7 +66,11 @@ async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
         }
     }
     let place = place(&placed);
-    let tell = |phase| shared.board.set(status(live, phase, None, place.clone()));
+    let tell = |phase| {
+        shared
+            .statuses
+            .set(status(live, phase, None, place.clone()));
+    };
     tell(Phase::Starting);
     let ready = ready(live, &mut placed).await;
     if ready {
@@ -122,7 +126,7 @@ async fn ready(live: &Live, placed: &mut Placed) -> bool {
         live.signals.ask(grace, Why::BadPath);
         return false;
     };
-    let connect = Arc::new(TcpConnect::new(address, answering));
+    let connect = Arc::new(ChildConnect::new(address, answering));
     live.signals
         .advance(Stage::Ready(Reach::Http { uri, connect }));
     true

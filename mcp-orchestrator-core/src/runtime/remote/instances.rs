@@ -1,29 +1,27 @@
 //! The remote instances and their status.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream::BoxStream;
 use http::HeaderMap;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::credential::{Credential, Generation};
 use crate::error::Result;
 use crate::runtime::{
     Exit, HeaderCell, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec, Phase,
+    StatusBroadcast,
 };
 use crate::server::ServerSpec;
 
-/// How many events a watcher may lag behind before it gets a new snapshot.
-const EVENTS: usize = 256;
-
-/// All instances of the backend. Events are sent while the map is locked, so they arrive in the order of the changes.
+/// All instances of the backend. Statuses are set while the map is locked, so watchers see the changes in order.
 #[derive(Debug)]
 pub(super) struct Instances {
     by_key: Mutex<HashMap<InstanceKey, Known>>,
-    events: broadcast::Sender<InstanceEvent>,
+    statuses: Arc<StatusBroadcast>,
 }
 
 #[derive(Debug)]
@@ -53,7 +51,7 @@ impl Default for Instances {
     fn default() -> Self {
         Self {
             by_key: Mutex::default(),
-            events: broadcast::Sender::new(EVENTS),
+            statuses: StatusBroadcast::new(),
         }
     }
 }
@@ -86,7 +84,7 @@ impl Instances {
             since: SystemTime::now(),
             place: vec![("host", place)],
         };
-        self.tell(InstanceEvent::Is(status.clone()));
+        self.statuses.set(status.clone());
         let known = Known {
             status,
             running: Some(running),
@@ -105,7 +103,7 @@ impl Instances {
             running.end("stopped");
             known.status.phase = Phase::Resting;
             known.status.since = SystemTime::now();
-            self.tell(InstanceEvent::Is(known.status.clone()));
+            self.statuses.set(known.status.clone());
         }
     }
 
@@ -118,7 +116,7 @@ impl Instances {
         if let Some(running) = known.running {
             running.end("removed");
         }
-        self.tell(InstanceEvent::Gone(key.clone()));
+        self.statuses.forget(key);
     }
 
     /// Replaces the headers of a running instance.
@@ -146,22 +144,12 @@ impl Instances {
         ))
     }
 
-    pub(super) fn watch(self: &Arc<Self>) -> BoxStream<'static, Result<InstanceEvent>> {
-        let watcher = Watcher::new(self);
-        let next = |mut watcher: Watcher| async move {
-            let event = watcher.next().await?;
-            Some((Ok(event), watcher))
-        };
-        stream::unfold(watcher, next).boxed()
+    pub(super) fn watch(&self) -> BoxStream<'static, Result<InstanceEvent>> {
+        self.statuses.watch()
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<InstanceKey, Known>> {
         self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tell(&self, event: InstanceEvent) {
-        // The send fails if there are no watchers, which is fine.
-        let _ = self.events.send(event);
     }
 }
 
@@ -203,62 +191,4 @@ fn exited(mut exit: watch::Receiver<Option<Exit>>) -> BoxFuture<'static, Exit> {
         }
     };
     wait.boxed()
-}
-
-/// A watcher: yields a snapshot, then changes, and a new snapshot if it falls behind.
-struct Watcher {
-    instances: Weak<Instances>,
-    events: broadcast::Receiver<InstanceEvent>,
-    waiting: VecDeque<InstanceEvent>,
-    told: HashSet<InstanceKey>,
-}
-
-impl Watcher {
-    fn new(instances: &Arc<Instances>) -> Self {
-        let map = instances.map();
-        let mut waiting: VecDeque<_> = all(&map).collect();
-        waiting.push_back(InstanceEvent::Synced);
-        Self {
-            instances: Arc::downgrade(instances),
-            events: instances.events.subscribe(),
-            waiting,
-            told: HashSet::new(),
-        }
-    }
-
-    async fn next(&mut self) -> Option<InstanceEvent> {
-        while self.waiting.is_empty() {
-            match self.events.recv().await {
-                Ok(event) => self.waiting.push_back(event),
-                Err(broadcast::error::RecvError::Lagged(_)) => self.catch_up()?,
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-        let event = self.waiting.pop_front()?;
-        match &event {
-            InstanceEvent::Is(status) => {
-                self.told.insert(status.key.clone());
-            }
-            InstanceEvent::Gone(key) => {
-                self.told.remove(key);
-            }
-            InstanceEvent::Synced => {}
-        }
-        Some(event)
-    }
-
-    fn catch_up(&mut self) -> Option<()> {
-        let instances = self.instances.upgrade()?;
-        let map = instances.map();
-        self.events = instances.events.subscribe();
-        let gone = self.told.iter().filter(|key| !map.contains_key(*key));
-        self.waiting.extend(gone.cloned().map(InstanceEvent::Gone));
-        self.waiting.extend(all(&map));
-        Some(())
-    }
-}
-
-fn all(map: &HashMap<InstanceKey, Known>) -> impl Iterator<Item = InstanceEvent> {
-    map.values()
-        .map(|known| InstanceEvent::Is(known.status.clone()))
 }

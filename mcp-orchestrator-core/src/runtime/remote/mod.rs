@@ -30,7 +30,7 @@ use crate::server::{Launch, Remote, ServerSpec};
 #[derive(Debug)]
 pub struct RemoteBackend {
     connector: Connector,
-    instances: Arc<Instances>,
+    instances: Instances,
 }
 
 impl RemoteBackend {
@@ -38,7 +38,7 @@ impl RemoteBackend {
     pub fn new(connector: Connector) -> Self {
         Self {
             connector,
-            instances: Arc::default(),
+            instances: Instances::default(),
         }
     }
 

@@ -131,6 +131,49 @@ async fn https_connects_to_a_trusted_server() {
     );
 }
 
+#[cfg(feature = "test-util")]
+#[tokio::test]
+async fn remote_connections_uphold_the_connector_contract() {
+    use crate::testing::connect::{HttpPeer, answer, suite};
+    let dir = tempfile::tempdir().unwrap();
+    let (acceptor, authority) = tls_server(dir.path());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            connections.spawn(async move {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    answer(stream).await;
+                }
+            });
+        }
+    });
+    let peer = HttpPeer::start().await;
+    let backend = trusting(authority);
+    for url in [
+        format!("https://localhost:{port}/mcp"),
+        format!("http://{}/mcp", peer.address()),
+    ] {
+        let (connect, _) = parts(&start(&backend, server(&url)).await.unwrap());
+        suite(&*connect).await;
+        backend.remove(&key(), Duration::ZERO).await.unwrap();
+    }
+}
+
+#[cfg(feature = "test-util")]
+#[tokio::test]
+async fn remote_backend_upholds_the_backend_contract() {
+    use crate::testing::connect::HttpPeer;
+    use crate::testing::runtime::{Script, suite};
+    let peer = HttpPeer::start().await;
+    let url = format!("http://{}/mcp", peer.address());
+    let fixture = |script| matches!(script, Script::Http).then(|| server(&url));
+    suite(&RemoteBackend::default(), &fixture).await;
+}
+
 #[tokio::test]
 async fn untrusted_server_is_rejected_with_a_reason() {
     let dir = tempfile::tempdir().unwrap();

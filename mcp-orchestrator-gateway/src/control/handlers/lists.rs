@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::middleware::from_fn;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Extension, Router};
 use mcp_orchestrator_core::Result;
 use mcp_orchestrator_core::id::GatewayId;
@@ -19,10 +19,10 @@ use crate::control::wire::lists::{Prompts, Resources, Tools};
 
 pub(crate) fn router() -> Router<Control> {
     let of_servers = Router::new()
-        .route("/v1/servers/{server}/{list}", get(of_server))
+        .route("/v1/servers/{server}/{list}", lists_of(Source::Server))
         .route_layer(from_fn(only_admins));
     Router::new()
-        .route("/v1/gateways/{gateway}/{list}", get(of_gateway))
+        .route("/v1/gateways/{gateway}/{list}", lists_of(Source::Gateway))
         .merge(of_servers)
 }
 
@@ -95,30 +95,18 @@ impl Of<'_> {
     }
 }
 
-async fn of_server(
-    State(control): State<Control>,
-    Extension(actor): Extension<Actor>,
-    Path((name, list)): Path<(String, String)>,
-) -> Answer {
-    let of = Of {
-        control: &control,
-        actor: &actor,
-        place: Source::Server,
-        name: &name,
+/// Returns the handler of requests for one list of a server or a gateway.
+fn lists_of(place: Source) -> MethodRouter<Control> {
+    let answer = move |State(control): State<Control>,
+                       Extension(actor): Extension<Actor>,
+                       Path((name, list)): Path<(String, String)>| async move {
+        let of = Of {
+            control: &control,
+            actor: &actor,
+            place,
+            name: &name,
+        };
+        of.answer(&list).await
     };
-    of.answer(&list).await
-}
-
-async fn of_gateway(
-    State(control): State<Control>,
-    Extension(actor): Extension<Actor>,
-    Path((name, list)): Path<(String, String)>,
-) -> Answer {
-    let of = Of {
-        control: &control,
-        actor: &actor,
-        place: Source::Gateway,
-        name: &name,
-    };
-    of.answer(&list).await
+    get(answer)
 }

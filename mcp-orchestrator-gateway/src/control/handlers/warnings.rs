@@ -17,8 +17,8 @@ impl Control {
         gateway: Option<&GatewayId>,
     ) -> Vec<String> {
         let mut warnings = Vec::new();
-        let access = self.live.upgrade().map(|live| live.access());
-        if access.is_some_and(|access| !access.takes_tokens()) {
+        let authenticators = self.live.upgrade().map(|live| live.authenticators());
+        if authenticators.is_some_and(|all| !all.accepts_tokens()) {
             warnings.push(
                 "this gateway accepts no tokens: set `auth: {tokens: true}` in its configuration"
                     .to_owned(),
@@ -53,8 +53,8 @@ impl Control {
     }
 
     fn has_issuers(&self) -> bool {
-        let access = self.live.upgrade().map(|live| live.access());
-        access.is_some_and(|access| access.has_issuers())
+        let authenticators = self.live.upgrade().map(|live| live.authenticators());
+        authenticators.is_some_and(|all| all.has_issuers())
     }
 
     /// Returns a warning if the owner is a team that no user can be a member of.

@@ -61,8 +61,8 @@ fn options(args: &ImportArgs, file: &Path) -> Result<ImportOptions, Failure> {
 /// Returns `true` if the servers of this configuration run as pods by default.
 fn containers(args: &ImportArgs, file: &Path) -> Result<bool, Failure> {
     let options = args.files.load_options().map_err(Failure::usage)?;
-    if let Some(backend) = options.backends.backend {
-        return Ok(backend == BackendKind::Kubernetes);
+    if let Some(backend) = &options.backends.backend {
+        return Ok(*backend == BackendKind::Kubernetes);
     }
     let loaded = file.exists().then(|| load(&[file.to_path_buf()], &options));
     let default = loaded

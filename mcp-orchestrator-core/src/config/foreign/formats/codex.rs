@@ -15,24 +15,8 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
     let Value::List(items) = &node.value else {
         return mcp_servers::for_each_server(node, path, server);
     };
-    let mut drafts = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        let path = path.index(index);
-        let name = item.get("name").and_then(scalar);
-        let mut draft = Draft::new(name.as_deref().unwrap_or_default(), &path);
-        match Keys::new(item, path.clone()) {
-            Some(mut keys) => {
-                server(&mut keys, &mut draft);
-                draft.close(keys);
-            }
-            None => draft.problems.push(Remark {
-                path,
-                text: "expected a mapping".to_owned(),
-            }),
-        }
-        drafts.push(draft);
-    }
-    drafts
+    let name = |_, item: &Node| item.get("name").and_then(scalar).unwrap_or_default();
+    mcp_servers::for_each_item(items, path, name, server)
 }
 
 fn server(keys: &mut Keys<'_>, draft: &mut Draft) {

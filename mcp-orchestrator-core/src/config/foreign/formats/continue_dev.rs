@@ -2,8 +2,8 @@
 //! secrets.NAME }}`.
 
 use crate::config::foreign::draft::Draft;
-use crate::config::foreign::keys::{Keys, Remark, scalar};
-use crate::config::foreign::{common_keys, texts};
+use crate::config::foreign::keys::{Keys, scalar};
+use crate::config::foreign::{common_keys, mcp_servers, texts};
 use crate::config::schema::value::Typed;
 use crate::config::source::diagnostics::KeyPath;
 use crate::config::source::node::{Node, Value};
@@ -13,31 +13,27 @@ pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Dr
     let Value::List(items) = &node.value else {
         return Vec::new();
     };
-    let mut drafts = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        let path = path.index(index);
-        let name = ["name", "id"].iter().find_map(|key| scalar(item.get(key)?));
-        let block = item.get("uses").and_then(scalar);
-        let name = name.or_else(|| Some(block.as_deref()?.rsplit('/').next()?.to_owned()));
-        let name = name.unwrap_or_else(|| format!("server-{}", index + 1));
-        let mut draft = Draft::new(&name, &path);
-        match Keys::new(item, path.clone()) {
-            Some(mut keys) => {
-                server(&mut keys, &mut draft, block.is_some());
-                draft.close(keys);
-            }
-            None => draft.problems.push(Remark {
-                path,
-                text: "expected a mapping".to_owned(),
-            }),
-        }
-        drafts.push(draft);
-    }
-    drafts
+    mcp_servers::for_each_item(items, path, name, server)
 }
 
-fn server(keys: &mut Keys<'_>, draft: &mut Draft, block: bool) {
-    if block {
+/// Returns the name of a server: its own, or that of its block of Continue's hub.
+fn name(index: usize, item: &Node) -> String {
+    let name = ["name", "id"].iter().find_map(|key| scalar(item.get(key)?));
+    let of_block = || {
+        Some(
+            item.get("uses")
+                .and_then(scalar)?
+                .rsplit('/')
+                .next()?
+                .to_owned(),
+        )
+    };
+    name.or_else(of_block)
+        .unwrap_or_else(|| format!("server-{}", index + 1))
+}
+
+fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
+    if keys.has(&["uses"]) {
         draft.leave_out("skipped: it `uses` a block of Continue's hub; add its `command` or `url`");
         return;
     }

@@ -38,9 +38,9 @@ pub(crate) fn server(
     let backend = if remote {
         BackendKind::default()
     } else {
-        backends.backend_of(scope, entry.backend)
+        backends.backend_of(scope, entry.backend.as_ref())
     };
-    let launch = launch(scope, entry, backend, backends);
+    let launch = launch(scope, entry, &backend, backends);
     let env = environment::env(scope, entry);
     let inherit_env = environment::inherit_env(scope, entry.inherit_env.as_deref());
     let (mut slots, sources) = credentials::slots(scope, &id, entry);
@@ -52,7 +52,7 @@ pub(crate) fn server(
     let without_credential = without_credential(scope, entry);
     let limits = limits(scope, entry);
     let egress = match &entry.egress {
-        None if !remote => backends.egress(backend),
+        None if !remote => backends.egress(&backend),
         said => egress::egress(scope, said.as_ref()),
     };
     let isolation = entry.isolation.map_or_else(Isolation::default, Into::into);
@@ -70,7 +70,7 @@ pub(crate) fn server(
         find_program(scope, &launch, &env);
     }
     let spec = ServerSpec {
-        backend: entry.backend.map(|named| BackendKind::from(named).name()),
+        backend: entry.backend.as_ref().map(|_| backend.name()),
         env,
         inherit_env,
         slots,
@@ -151,7 +151,7 @@ fn without_credential(scope: &mut Scope<'_>, entry: &ServerEntry) -> WithoutCred
 fn launch(
     scope: &mut Scope<'_>,
     entry: &ServerEntry,
-    backend: BackendKind,
+    backend: &BackendKind,
     backends: &Backends,
 ) -> Option<Launch> {
     let runs = entry.command.is_some() || entry.image.is_some();

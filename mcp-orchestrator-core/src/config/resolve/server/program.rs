@@ -17,7 +17,7 @@ use crate::value::Text;
 pub(crate) fn program(
     scope: &mut Scope<'_>,
     entry: &ServerEntry,
-    backend: BackendKind,
+    backend: &BackendKind,
     backends: &Backends,
 ) -> Option<Program> {
     if entry.headers.is_some() && !scope.source.is_foreign() {
@@ -25,7 +25,7 @@ pub(crate) fn program(
     }
     let transport = program_transport(scope, entry);
     let mut image = scope.plain("image", entry.image.as_ref());
-    let in_container = backend == BackendKind::Kubernetes || entry.image.is_some();
+    let in_container = *backend == BackendKind::Kubernetes || entry.image.is_some();
     let command = command_line(scope, entry, in_container);
     let args = match &entry.command {
         None => arguments(scope, entry),
@@ -43,7 +43,7 @@ pub(crate) fn program(
             "image",
             "a process needs a `command`; add one, or run the image in a cluster with `backend: kubernetes`",
         ),
-        BackendKind::Process => {}
+        BackendKind::Process | BackendKind::Registered(_) => {}
         BackendKind::Kubernetes => {
             backends.apply_defaults(&mut container);
             image = image.or_else(|| backends.base_image().map(str::to_owned));

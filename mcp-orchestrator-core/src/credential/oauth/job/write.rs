@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use super::{Found, Job};
+use crate::backoff::Backoff;
 use crate::credential::oauth::Room;
 use crate::credential::oauth::claim::Claim;
 use crate::credential::oauth::documents::Token;
@@ -188,17 +189,16 @@ impl Writing {
     /// another process that renewed it has stored a newer generation, and otherwise no process has a better one.
     async fn when_back(self, claim: Claim) {
         let closing = self.room.unstored.closing().clone();
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, MAX_PAUSE);
         let server = &self.key.server;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(backoff.next_delay()) => {}
                 () = closing.cancelled() => {
                     tracing::error!(%server, owner = %self.key.owner, "a renewed token was not stored before the end: its owner may have to sign in again");
                     return;
                 }
             }
-            pause = (pause * 2).min(MAX_PAUSE);
             let Ok(found) = self.room.installations.get(&self.key).await else {
                 continue;
             };

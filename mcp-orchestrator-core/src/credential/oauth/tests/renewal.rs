@@ -88,6 +88,22 @@ pub(super) async fn signed_in(life: u64) -> (Setting, ServerSpec, Process) {
     (setting, server, process)
 }
 
+#[cfg(feature = "test-util")]
+#[tokio::test]
+async fn renewals_uphold_the_renewal_contract() {
+    for life in [0, 3600] {
+        let (setting, server, process) = signed_in(life).await;
+        let installations = setting.installations();
+        let renewals = &*process.renewals;
+        crate::testing::credential::renewal(renewals, &installations, &server, &key()).await;
+        assert_eq!(
+            setting.fake.count("refresh"),
+            2,
+            "one request for each step"
+        );
+    }
+}
+
 #[tokio::test]
 async fn expired_token_is_renewed_once_for_concurrent_callers() {
     let (setting, server, process) = signed_in(0).await;

@@ -12,18 +12,19 @@ use super::access::Access;
 use super::access_review::review_right;
 use super::errors::Action;
 use super::rejection::{Rejection, is_rbac_denial};
+use crate::backoff::Backoff;
 
 /// How long a forbidden request is retried.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first and the longest delay between two attempts.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// The delays between attempts.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// The retry state of one request.
 pub(crate) struct ForbiddenRetry<'a> {
     access: &'a Access,
     action: Action<'a>,
     until: Instant,
-    wait: Duration,
+    backoff: Backoff,
 }
 
 /// What to do with a failed request.
@@ -40,7 +41,7 @@ impl<'a> ForbiddenRetry<'a> {
             access,
             action,
             until: Instant::now() + RETRY_TIMEOUT,
-            wait: BACKOFF.0,
+            backoff: BACKOFF,
         }
     }
 
@@ -58,12 +59,12 @@ impl<'a> ForbiddenRetry<'a> {
         let allowed = review_right(self.access, self.action.right()).await;
         let allowed = allowed.is_ok_and(|denied| denied.is_none());
         let retries = allowed || self.access.allowed().contains(self.action.right());
-        if !retries || Instant::now() + self.wait > self.until {
+        let delay = self.backoff.next_delay();
+        if !retries || Instant::now() + delay > self.until {
             return Decision::Fail(Rejection { error, allowed });
         }
         tracing::debug!(action = %self.action, allowed, "refused what was allowed: asking again");
-        sleep(self.wait).await;
-        self.wait = BACKOFF.1.min(self.wait * 2);
+        sleep(delay).await;
         Decision::Retry
     }
 }

@@ -3,28 +3,35 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-/// Maximum pause of a watch that keeps failing.
+use crate::backoff::Backoff;
+
+/// Maximum pause of a watch that keeps failing, without jitter.
 const MAX_DELAY: Duration = Duration::from_secs(10);
 
-/// The backoff of a watch that keeps failing.
-#[derive(Debug, Default)]
-pub(crate) struct WatchBackoff(u32);
+/// The backoff of a watch that keeps failing, with jitter.
+#[derive(Debug)]
+pub(crate) struct WatchBackoff(Backoff);
+
+impl Default for WatchBackoff {
+    fn default() -> Self {
+        Self(Backoff::new(Duration::from_millis(250), MAX_DELAY))
+    }
+}
 
 impl Iterator for WatchBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let delay = Duration::from_millis(250 << self.0.min(6)).min(MAX_DELAY);
-        self.0 += 1;
+        let delay = self.0.next_delay();
         // Jitter, so that clients that were disconnected together do not reconnect together.
-        let random = RandomState::new().hash_one(self.0) as f64 / u64::MAX as f64;
+        let random = RandomState::new().hash_one(delay) as f64 / u64::MAX as f64;
         Some(delay.mul_f64(0.75 + random / 2.0))
     }
 }
 
 impl kube::runtime::utils::Backoff for WatchBackoff {
     fn reset(&mut self) {
-        self.0 = 0;
+        self.0.reset();
     }
 }
 

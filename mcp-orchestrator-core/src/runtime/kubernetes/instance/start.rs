@@ -14,7 +14,6 @@ use super::tracked::{PodLog, TrackedInstance};
 use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::io::attach::attach;
-use crate::runtime::kubernetes::io::exclusive::exclusive;
 use crate::runtime::kubernetes::io::logs::tail;
 use crate::runtime::kubernetes::io::port_forward::connect_to;
 use crate::runtime::kubernetes::names::{CONTAINER, FAILURE};
@@ -209,7 +208,7 @@ impl Shared {
                     })?;
                 let attached = attach(&self.access, &pod.name, CONTAINER).await;
                 let (reader, writer) = attached.map_err(|error| self.cannot_start(key, error))?;
-                exclusive(reader, writer, holder)
+                Endpoint::exclusive(reader, writer, holder)
             }
         };
         // A program that started before this process may have had a connection to the previous one.

@@ -70,8 +70,10 @@ impl Shared {
         let key = view.deployment.as_ref().and_then(|it| it.key.clone());
         let status = key.and_then(|key| status::status(&key, view, &state));
         match (status, state) {
-            (Some(status), _) => self.status_events.report(&self.board, name, status),
-            (None, status::InstanceState::Absent) => self.status_events.forget(&self.board, name),
+            (Some(status), _) => self.status_events.report(&self.statuses, name, status),
+            (None, status::InstanceState::Absent) => {
+                self.status_events.forget(&self.statuses, name);
+            }
             (None, _) => {}
         }
     }

@@ -1,7 +1,6 @@
 //! The connections to a pod: standard streams, ports and logs.
 
 pub(crate) mod attach;
-pub(crate) mod exclusive;
 mod lines;
 pub(crate) mod logs;
 pub(crate) mod port_forward;

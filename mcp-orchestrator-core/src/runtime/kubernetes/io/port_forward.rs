@@ -183,6 +183,17 @@ impl Drop for Forwarded {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "test-util")]
+    #[tokio::test]
+    async fn pod_address_upholds_the_connector_contract() {
+        let peer = crate::testing::connect::HttpPeer::start().await;
+        let connect = ByAddress {
+            pod: "web".to_owned(),
+            tcp: TcpConnect::new("127.0.0.1", peer.address().port()),
+        };
+        crate::testing::connect::suite(&connect).await;
+    }
+
     #[test]
     fn node_errors_are_reported_without_node_paths() {
         let ids = "error forwarding port 8080 to pod 49e19b, uid : ";

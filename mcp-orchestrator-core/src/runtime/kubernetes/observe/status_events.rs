@@ -1,10 +1,9 @@
 //! Deduplicates status updates: watchers are notified only when a status changes.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::runtime::status_broadcast::Board;
-use crate::runtime::{InstanceKey, InstanceStatus, Phase};
+use crate::runtime::{InstanceKey, InstanceStatus, Phase, StatusBroadcast};
 
 /// The last reported statuses, by instance name.
 #[derive(Debug, Default)]
@@ -20,7 +19,7 @@ struct Last {
 
 impl StatusEvents {
     /// Reports a status if it differs from the last one.
-    pub(crate) fn report(&self, board: &Arc<Board>, name: &str, status: InstanceStatus) {
+    pub(crate) fn report(&self, broadcast: &StatusBroadcast, name: &str, status: InstanceStatus) {
         let last = Last {
             key: status.key.clone(),
             phase: status.phase,
@@ -30,15 +29,15 @@ impl StatusEvents {
         let mut last_statuses = self.lock();
         if last_statuses.get(name) != Some(&last) {
             last_statuses.insert(name.to_owned(), last);
-            board.set(status);
+            broadcast.set(status);
         }
     }
 
     /// Reports that an instance is gone.
-    pub(crate) fn forget(&self, board: &Arc<Board>, name: &str) {
+    pub(crate) fn forget(&self, broadcast: &StatusBroadcast, name: &str) {
         let mut last_statuses = self.lock();
         if let Some(last) = last_statuses.remove(name) {
-            board.forget(&last.key);
+            broadcast.forget(&last.key);
         }
     }
 

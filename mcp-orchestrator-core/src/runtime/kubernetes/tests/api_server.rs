@@ -102,22 +102,47 @@ pub(crate) fn list(items: &[Value]) -> Answer {
     Answer::Whole(200, list)
 }
 
+/// Starts an API server in which only one Secret exists: `git`, with the keys `token` and `user`.
+#[cfg(feature = "test-util")]
+pub(crate) async fn with_one_secret() -> (JoinSet<()>, String) {
+    server(|path| {
+        if path.starts_with("/api/v1/namespaces/a/secrets/git") {
+            let data = json!({ "token": "Y2FuYXJ5LTEK", "user": "Y2FuYXJ5LTI=" });
+            let metadata = json!({ "name": "git", "namespace": "a" });
+            let secret =
+                json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data });
+            return Answer::Whole(200, secret);
+        }
+        Answer::Whole(404, status(404, "NotFound"))
+    })
+    .await
+}
+
+/// The data of the Secret in [`with_one_secret`].
+#[cfg(feature = "test-util")]
+pub(crate) const SECRET: [(&str, &[u8]); 2] = [("token", b"canary-1\n"), ("user", b"canary-2")];
+
 pub(crate) fn status(code: u16, reason: &str) -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "code": code, "reason": reason, "message": "not now" })
 }
 
-/// Returns access to this server without credentials.
-pub(crate) async fn access(address: &str) -> Access {
+/// Returns a kubeconfig for this server without credentials, with the namespace `a`.
+pub(crate) fn kubeconfig(address: &str) -> String {
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "a",
         "clusters": [{ "name": "a", "cluster": { "server": address } }],
         "users": [{ "name": "a", "user": {} }],
         "contexts": [{ "name": "a", "context": { "cluster": "a", "user": "a", "namespace": "a" } }],
     });
+    config.to_string()
+}
+
+/// Returns access to this server without credentials.
+pub(crate) async fn access(address: &str) -> Access {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeconfig");
-    std::fs::write(&file, config.to_string()).unwrap();
+    std::fs::write(&file, kubeconfig(address)).unwrap();
     let options = AccessOptions {
         kubeconfig: Some(file),
         ..AccessOptions::default()

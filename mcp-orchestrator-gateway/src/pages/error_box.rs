@@ -4,29 +4,27 @@ use maud::{Markup, html};
 use mcp_orchestrator_core::Error;
 use serde_json::Value;
 
-use super::fields::{self, Values};
+use super::values::{self, Values};
 
 /// The number of lines that are shown, counted from the end, and the bytes of each.
 const LINES: usize = 20;
 const WIDTH: usize = 400;
 
 /// Why an action failed.
-pub(super) struct Wrong {
+pub(super) struct ErrorBox {
     text: String,
     lines: Vec<String>,
 }
 
-impl Wrong {
+impl ErrorBox {
     /// Creates it from an error, with the submitted values masked.
     pub(super) fn new(error: &Error, given: &Values) -> Self {
         let lines = last_lines(error);
         let first = lines.len().saturating_sub(LINES);
         let lines = lines.into_iter().skip(first);
         Self {
-            text: fields::without(given, error.to_string()),
-            lines: lines
-                .map(|line| cut(fields::without(given, line)))
-                .collect(),
+            text: values::mask(given, error.to_string()),
+            lines: lines.map(|line| cut(values::mask(given, line))).collect(),
         }
     }
 
@@ -98,7 +96,7 @@ mod tests {
     fn shown(stderr: &Value, given: &Values) -> String {
         let data = to_raw_value(&json!({ "stderr": stderr })).unwrap();
         let error = Error::new(ErrorKind::StartFailed, "server jira ended").with_data(data);
-        Wrong::new(&error, given).shown(None).into_string()
+        ErrorBox::new(&error, given).shown(None).into_string()
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Builds a running orchestrator from settings.
 
+mod backends;
+
 use std::sync::{Arc, Mutex};
 
 use tokio_util::task::TaskTracker;
 
-use super::built::Built;
-use super::cluster::Cluster;
-use super::retry::WhenUnavailable;
-use super::{audit, credentials, first_admin, store as credential_store};
+pub use self::backends::Backends;
+use crate::app::built::Built;
+use crate::app::cluster::Cluster;
+use crate::app::retry::WhenUnavailable;
+use crate::app::{audit, credentials, first_admin, store as credential_store};
 use crate::auth::{Directory, TokenAuthenticator};
-use crate::config::{BackendKind, GatewaySettings, Settings};
+use crate::config::{GatewaySettings, Settings};
 use crate::credential::{
     CacheLimits, CachedResolver, ChainResolver, ConfiguredResolver, CredentialResolver,
     CredentialStore, Installations, InstalledResolver, Links,
@@ -18,7 +21,7 @@ use crate::error::Result;
 use crate::installer::Installer;
 use crate::orchestrator::Orchestrator;
 use crate::router::{GatewaySpec, TableRouter};
-use crate::runtime::{BackendSet, LogBook, RuntimeBackend};
+use crate::runtime::LogBook;
 use crate::seal::StateKey;
 use crate::state::{StateDir, StateStore};
 
@@ -31,6 +34,15 @@ fn kept(state: &StateDir, cluster: &Cluster) -> Result<(Arc<dyn StateStore>, Arc
     };
     let key = cluster.state_key();
     Ok((documents, key.unwrap_or_else(|| Arc::clone(state.key()))))
+}
+
+/// Combines the resolvers: installed credentials take precedence over configured ones.
+fn in_order(installed: &Arc<InstalledResolver>, configured: &Arc<CachedResolver>) -> ChainResolver {
+    let resolvers: [Arc<dyn CredentialResolver>; 2] = [
+        Arc::<InstalledResolver>::clone(installed),
+        Arc::<CachedResolver>::clone(configured),
+    ];
+    ChainResolver::new(resolvers)
 }
 
 impl Settings {
@@ -57,6 +69,22 @@ impl Settings {
         single_principal: bool,
         when_unavailable: WhenUnavailable,
     ) -> Result<Built> {
+        self.build_on(single_principal, when_unavailable, &Backends::new())
+            .await
+    }
+
+    /// Like [`build_with`](Self::build_with), with further backends. Pass their names to the load as well, in
+    /// [`BackendOptions::registered`](crate::config::BackendOptions::registered).
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
+    pub async fn build_on(
+        &self,
+        single_principal: bool,
+        when_unavailable: WhenUnavailable,
+        registered: &Backends,
+    ) -> Result<Built> {
+        registered.check(&self.backends.default)?;
         let state = StateDir::open(&self.state_dir)?;
         let cluster = Cluster::enter(&self.backends, &state, when_unavailable).await?;
         let (documents, key) = kept(&state, &cluster)?;
@@ -77,14 +105,12 @@ impl Settings {
         let first_admin = || first_admin::ensure(self.auth.first_admin, &cluster, &tokens);
         when_unavailable.retry(first_admin).await?;
         let (directory, links) = self.directory_and_links(store);
-        // Installed credentials take precedence over configured ones.
-        let resolvers: [Arc<dyn CredentialResolver>; 2] = [
-            Arc::<InstalledResolver>::clone(&installed),
-            Arc::<CachedResolver>::clone(&cached),
-        ];
-        let backend = self.backend(&state, &logs, &cluster, &key);
+        let available = registered
+            .clone()
+            .with_built_in(self, (&state, &cluster), (&logs, &key));
+        let backend = available.into_set(self);
         let orchestrator = Orchestrator::builder(backend, Arc::<TableRouter>::clone(&router))
-            .resolver(Arc::new(ChainResolver::new(resolvers)))
+            .resolver(Arc::new(in_order(&installed, &cached)))
             .state(documents)
             .state_key(Arc::clone(&key))
             .logs(logs)
@@ -130,40 +156,6 @@ impl Settings {
         (directory, links)
     }
 
-    fn backend(
-        &self,
-        state: &StateDir,
-        logs: &LogBook,
-        cluster: &Cluster,
-        key: &Arc<StateKey>,
-    ) -> Arc<dyn RuntimeBackend> {
-        let set = BackendSet::new();
-        // The first backend runs servers that name none.
-        let (first, pods) = match (
-            self.backends.default,
-            cluster.pods(&self.backends, logs, key),
-        ) {
-            (BackendKind::Kubernetes, pods) => (pods, None),
-            (BackendKind::Process, pods) => (None, pods),
-        };
-        let set = with_pods(set, first);
-        #[cfg(all(feature = "process", unix))]
-        let set = if self.backends.processes {
-            let directory = state.path().join("instances");
-            let process = crate::runtime::ProcessBackend::with_log_book(directory, logs.clone());
-            set.with_programs(BackendKind::Process.name(), Arc::new(process))
-        } else {
-            set
-        };
-        let set = with_pods(set, pods);
-        #[cfg(feature = "remote")]
-        let set = set.with_remote(Arc::new(crate::runtime::RemoteBackend::new(
-            self.outbound.connector(),
-        )));
-        let _ = (state, logs);
-        Arc::new(set)
-    }
-
     pub(crate) fn gateway_specs(&self) -> Vec<GatewaySpec> {
         let spec = |gateway: &GatewaySettings| GatewaySpec {
             id: gateway.id.clone(),
@@ -172,12 +164,5 @@ impl Settings {
             entries: gateway.servers.clone(),
         };
         self.gateways.iter().map(spec).collect()
-    }
-}
-
-fn with_pods(set: BackendSet, pods: Option<Arc<dyn RuntimeBackend>>) -> BackendSet {
-    match pods {
-        Some(pods) => set.with_programs(BackendKind::Kubernetes.name(), pods),
-        None => set,
     }
 }
