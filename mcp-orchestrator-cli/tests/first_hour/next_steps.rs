@@ -290,7 +290,7 @@ fn unknown_key_and_wrong_type_say_what_is_expected() {
         ),
         (
             "gateways: [a]\nservers: {}\n",
-            "expected a mapping, found a list",
+            "expected a mapping of names, found a list",
         ),
         ("servers: {a: {command: x, timeout: [1]}}\n", "found a list"),
         (

@@ -182,13 +182,16 @@ pub(crate) fn yaml(name: &str, entry: &ServerEntry, indent: usize) -> Option<Str
         let header = line.rsplit(' ').next().unwrap_or_default();
         header.starts_with(['|', '>']) && !matches!(header, "|" | "|-" | ">" | ">-")
     };
-    [true, false].into_iter().find_map(|prefer_block_scalars| {
+    let write = |prefer_block_scalars: bool| {
         let options = serde_saphyr::ser_options! { prefer_block_scalars: prefer_block_scalars };
         let text = serde_saphyr::to_string_with_options(&named, options).ok()?;
-        let text = indented(&text, indent)?;
-        let is_safe = !text.lines().any(is_fragile) && read(&text).as_ref() == Some(entry);
-        is_safe.then_some(text)
-    })
+        indented(&text, indent)
+    };
+    let text = write(true)?;
+    if !text.lines().any(is_fragile) && read(&text).as_ref() == Some(entry) {
+        return Some(text);
+    }
+    write(false)
 }
 
 /// Reads the only entry of this text, as a configuration file is read.

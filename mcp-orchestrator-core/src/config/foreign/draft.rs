@@ -146,7 +146,7 @@ impl Draft {
             }
             None => draft.problems.push(Remark {
                 path,
-                text: "a mapping is expected here".to_owned(),
+                text: "expected a mapping".to_owned(),
             }),
         }
         draft

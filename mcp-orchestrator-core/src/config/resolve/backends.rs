@@ -129,7 +129,7 @@ impl Backends {
             let names: Vec<&str> = known.iter().map(BackendKind::as_str).collect();
             let meant = suggest::nearest(&entry.0, names.iter().copied());
             let meant = meant.map_or_else(String::new, |name| format!("; did you mean {name:?}?"));
-            let text = format!("it must be one of {}{meant}", names.join(", "));
+            let text = format!("must be one of {}{meant}", names.join(", "));
             scope.problem("backend", text);
             return None;
         };

@@ -237,7 +237,7 @@ impl Keeper {
                 self.is(&uri, SubscriptionState::Held);
             }
             Done::Subscribed(Ok(response)) => {
-                self.is(&uri, SubscriptionState::Rejected(kept(&response)))
+                self.is(&uri, SubscriptionState::Rejected(kept(&response)));
             }
             Done::Subscribed(Err(error)) => {
                 tracing::debug!(%error, "a subscription failed: it is repeated");

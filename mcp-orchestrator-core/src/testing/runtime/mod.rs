@@ -3,53 +3,22 @@
 //! A fixture defines how the backend runs the few [`Script`]s that the suite needs; everything else is the same for
 //! processes, pods, futures and remote servers. The suite waits for events, for at most [`PATIENCE`], which is long enough for a pod.
 
+mod case;
 mod programs;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use futures_util::stream::{BoxStream, StreamExt as _};
-use tokio::time::timeout;
 
+pub use self::case::{Fixture, PATIENCE, Script};
+use self::case::{Suite, next, soon, until};
 use self::programs::Talk;
-use crate::credential::{Credential, Owner, Revision};
-use crate::error::{ErrorKind, Result};
+use crate::credential::Credential;
+use crate::error::ErrorKind;
 use crate::runtime::{
-    Endpoint, Instance, InstanceEvent, InstanceKey, InstanceStatus, LaunchSpec, LogOptions, Phase,
-    Progress, RuntimeBackend, Scope, SpecDigest,
+    Endpoint, Instance, InstanceEvent, InstanceStatus, LogOptions, Phase, Progress, RuntimeBackend,
 };
-use crate::server::ServerSpec;
-
-/// Timeout for anything that the contract promises to happen.
-pub const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A program that the suite needs.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Script {
-    /// Echoes each line, and exits at the end of its input.
-    Echo,
-    /// Writes the lines `first words` and `last words` to its log, then exits with status 3.
-    Fail,
-    /// Like `Echo`, but ignores the end of its input and, on systems with signals, SIGTERM.
-    Stubborn,
-    /// Writes the lines `line 1` to `line 100` to its log, then continues like `Echo`.
-    Chatty,
-    /// Answers each line with the current content of the file for its slot `token`.
-    ShowFile,
-    /// Listens on its port and accepts connections.
-    Http,
-    /// Cannot be started: the program does not exist.
-    Missing,
-}
-
-/// Returns how a backend runs a script, or `None` if it cannot.
-///
-/// A backend that starts programs runs at least `Echo`, `Fail`, `Stubborn` and `Chatty`; one that only connects to
-/// servers runs `Http`.
-pub type Fixture<'a> = dyn Fn(Script) -> Option<ServerSpec> + Send + Sync + 'a;
 
 /// Verifies the contract, on a backend that is not otherwise in use.
 ///
@@ -74,53 +43,7 @@ pub async fn suite(backend: &dyn RuntimeBackend, fixture: &Fixture<'_>) {
     }
 }
 
-struct Suite<'a> {
-    backend: &'a dyn RuntimeBackend,
-    fixture: &'a Fixture<'a>,
-}
-
-/// A script with its own instance key.
-struct Case {
-    key: InstanceKey,
-    launch: LaunchSpec,
-}
-
 impl Suite<'_> {
-    fn runs(&self, script: Script) -> bool {
-        (self.fixture)(script).is_some()
-    }
-
-    fn case(&self, script: Script, tag: &str) -> Option<Case> {
-        let server = (self.fixture)(script)?;
-        let mut credential = Credential::none();
-        for slot in &server.slots {
-            credential.values.insert(slot.name.clone(), "one".into());
-        }
-        let key = InstanceKey::new(
-            server.id.clone(),
-            Owner::Organization,
-            Revision::none(),
-            Scope::Session(tag.into()),
-            SpecDigest::from_text("suite"),
-        );
-        let launch = LaunchSpec {
-            server: Arc::new(server),
-            credential: Arc::new(credential),
-        };
-        Some(Case { key, launch })
-    }
-
-    async fn start(&self, case: &Case) -> Result<Instance> {
-        let progress = Progress::unheard();
-        let start = self.backend.start(&case.key, &case.launch, &progress);
-        soon("a start", start).await
-    }
-
-    async fn remove(&self, case: &Case) {
-        let remove = self.backend.remove(&case.key, Duration::from_millis(100));
-        soon("a remove", remove).await.expect("it can be removed");
-    }
-
     async fn absent_is_ok(&self, script: Script) {
         let case = self.case(script, "absent").expect("the script");
         let (backend, key, grace) = (self.backend, &case.key, Duration::ZERO);
@@ -241,29 +164,4 @@ impl Suite<'_> {
         assert!(again.fresh);
         self.remove(&case).await;
     }
-}
-
-async fn next(watch: &mut BoxStream<'static, Result<InstanceEvent>>) -> InstanceEvent {
-    let event = soon("an event", watch.next()).await;
-    event.expect("the watch goes on").expect("an event")
-}
-
-async fn until(
-    watch: &mut BoxStream<'static, Result<InstanceEvent>>,
-    key: &InstanceKey,
-    wanted: impl Fn(&InstanceStatus) -> bool,
-) -> InstanceStatus {
-    loop {
-        match next(watch).await {
-            InstanceEvent::Is(status) if status.key == *key && wanted(&status) => return status,
-            _ => {}
-        }
-    }
-}
-
-async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    let Ok(output) = timeout(PATIENCE, future).await else {
-        panic!("{what} takes longer than {PATIENCE:?}");
-    };
-    output
 }

@@ -9,7 +9,7 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
 
-use super::{Case, Script, Suite, soon, until};
+use super::case::{Case, Script, Suite, soon, until};
 use crate::credential::{Credential, Generation};
 use crate::error::{ErrorKind, Result};
 use crate::id::SlotName;
