@@ -198,7 +198,7 @@ fn registered_backend_is_selected_by_its_name() {
     let text = "backend: lab\nservers: {a: {command: x}, b: {command: x, backend: lab-2}, c: {image: i, backend: lab}}";
     let problems = load(text, &LoadOptions::default()).unwrap_err();
     assert!(
-        problems.contains("backend: it must be one of process, kubernetes"),
+        problems.contains("backend: must be one of process, kubernetes"),
         "{problems}"
     );
     let backend = |name: &str| crate::id::BackendName::new(name).unwrap();

@@ -85,8 +85,8 @@ const CURSOR: &[Case<'_>] = &[
     ),
     (
         "/p/.cursor/mcp.json",
-        r#"{"mcpServers": {"a": 1}}"#,
-        &[Refused("expected a mapping")],
+        r#"{"mcpServers": {"a": "#,
+        &[Refused("mcp.json:1:")],
     ),
 ];
 
