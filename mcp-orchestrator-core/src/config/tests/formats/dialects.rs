@@ -85,8 +85,8 @@ const CURSOR: &[Case<'_>] = &[
     ),
     (
         "/p/.cursor/mcp.json",
-        r#"{"mcpServers": {"a": {"url": 5}}}"#,
-        &[Refused("a.url")],
+        r#"{"mcpServers": {"a": {"url": ["x"]}}}"#,
+        &[Refused("a.url: expected a string, found a list")],
     ),
 ];
 
