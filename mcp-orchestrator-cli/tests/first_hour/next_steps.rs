@@ -103,14 +103,6 @@ fn server_that_exits_at_start_is_reported_with_the_next_step() {
             "no-such-command-anywhere",
             &["exit status 127", "check `command` and PATH"],
         ),
-        (
-            "sleep 60",
-            &[
-                "was not ready after 1s",
-                "start_timeout",
-                "mcp-orchestrator logs s",
-            ],
-        ),
     ] {
         let site = with_server(command);
         let alone = site.run(&["check", "--start"]);
@@ -138,6 +130,21 @@ fn server_that_exits_at_start_is_reported_with_the_next_step() {
             described.contains("the next call tries to start one"),
             "{described}"
         );
+    }
+}
+
+#[test]
+fn server_that_starts_too_slowly_is_reported_with_the_next_step() {
+    let site = with_server("sleep 60");
+    let _up = site.up();
+    let said = site.run(&["call", "s", "x"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    for part in [
+        "server s was not ready after 1s (still waiting for the MCP handshake)",
+        "start_timeout",
+        "mcp-orchestrator logs s",
+    ] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
     }
 }
 

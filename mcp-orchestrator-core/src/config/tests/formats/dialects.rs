@@ -85,8 +85,8 @@ const CURSOR: &[Case<'_>] = &[
     ),
     (
         "/p/.cursor/mcp.json",
-        r#"{"mcpServers": {"a": "#,
-        &[Refused("mcp.json:1:")],
+        r#"{"mcpServers": {"a": {"url": ["x"]}}}"#,
+        &[Refused("a.url: expected a string, found a list")],
     ),
 ];
 
