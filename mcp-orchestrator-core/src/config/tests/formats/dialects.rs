@@ -85,8 +85,8 @@ const CURSOR: &[Case<'_>] = &[
     ),
     (
         "/p/.cursor/mcp.json",
-        r#"{"mcpServers": {"a": {"url": ["x"]}}}"#,
-        &[Refused("a.url: expected a string, found a list")],
+        r#"{"mcpServers": {"a": "#,
+        &[Refused("mcp.json:1:")],
     ),
 ];
 
@@ -178,8 +178,8 @@ const CLINE: &[Case<'_>] = &[
     ),
     (
         "cline_mcp_settings.json",
-        r#"{"mcpServers": {"a": {"disabled": false}}}"#,
-        &[Refused("a server needs a `command`")],
+        r#"{"mcpServers": {"a": {"command": "x", "disabled": false}}}"#,
+        &[Entry(&["- x"])],
     ),
 ];
 
