@@ -25,7 +25,7 @@ const PREFIX: &str = "mcpo_";
 /// Minimum time between two writes of a token's last use.
 const USE_WRITTEN: Duration = Duration::from_hours(1);
 /// Delay before a store that failed is read again.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Authenticates callers by tokens that the orchestrator issued. A revoked token is rejected by every process that
 /// shares the store.
@@ -158,7 +158,7 @@ async fn follow(
         while let Err(error) = &listed {
             tracing::error!(%error, "tokens cannot be read, so none is taken");
             table.replace(&[]);
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
             listed = store.list(RecordKind::Token).await;
         }
         table.replace(&listed.unwrap_or_default());

@@ -260,7 +260,7 @@ pub(crate) async fn ask(lease: &Lease, caller: &Caller, message: Message) -> Res
     ask_for(lease, caller, message, None).await
 }
 
-/// Like [`ask`], on behalf of a caller, whose right to it is checked before it is written.
+/// Like [`ask`], on behalf of a caller. The message is authorized right before it is written.
 pub(crate) async fn ask_for(
     lease: &Lease,
     caller: &Caller,

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,8 +31,6 @@ const RECHECK_INTERVAL: Duration = Duration::from_mins(5);
 /// Returns `None` for a server without a configured source, and for a rule that excludes the organization.
 pub struct ConfiguredResolver {
     sources: ArcSwap<SlotSources>,
-    /// `false` if `sources` is empty, which is cheaper to read.
-    has_sources: AtomicBool,
     environment: Environment,
     secrets: Option<Arc<dyn SecretReader>>,
     key: Arc<StateKey>,
@@ -45,7 +42,6 @@ impl ConfiguredResolver {
     /// Creates a resolver of these slots. `key` keys the hash that serves as the revision.
     pub fn new(key: Arc<StateKey>, sources: SlotSources) -> Self {
         Self {
-            has_sources: AtomicBool::new(!sources.is_empty()),
             sources: ArcSwap::from_pointee(sources),
             environment: Environment::process(),
             secrets: None,
@@ -70,9 +66,7 @@ impl ConfiguredResolver {
 
     /// Replaces the sources, as after a configuration reload.
     pub fn set_sources(&self, sources: SlotSources) {
-        let has_sources = !sources.is_empty();
         self.sources.store(Arc::new(sources));
-        self.has_sources.store(has_sources, Ordering::Release);
         self.read_last().clear();
     }
 
@@ -183,8 +177,7 @@ impl CredentialResolver for ConfiguredResolver {
     }
 
     fn covers(&self, request: &CredentialRequest<'_>) -> bool {
-        self.has_sources.load(Ordering::Acquire)
-            && sources_of(&self.sources.load(), request.server).is_some()
+        sources_of(&self.sources.load(), request.server).is_some()
     }
 
     async fn in_force(&self, server: &ServerSpec, owner: &Owner) -> InForce {

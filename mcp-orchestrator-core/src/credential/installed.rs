@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::server::ServerSpec;
 
 /// Delay before a store that failed is read again.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The renewal implementation, if any.
 type MaybeRenewal = Option<Arc<dyn Renewal>>;
@@ -246,7 +246,7 @@ async fn follow(
         };
         if let Err(error) = taken {
             tracing::warn!(%error, "a change of an installation was not taken over");
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
             // Reads everything, since it is unknown what was missed.
             let _ = resolver.read_all().await.inspect_err(|error| {
                 tracing::warn!(%error, "installations cannot be read");

@@ -11,7 +11,7 @@ use crate::credential::Owner;
 use crate::error::{Error, ErrorKind, Result};
 
 /// `Retry-After` of a refused start. Instances stop on their own schedule, so this is only an estimate.
-const AGAIN: Duration = Duration::from_secs(10);
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// The limit, and a lock that serializes starts while there is a limit.
 #[derive(Debug, Default)]
@@ -58,6 +58,6 @@ impl Pool {
             "{} has {taken} instances running, the most that are allowed; the next may start when one of them rests",
             slot.owner
         );
-        Err(Error::new(ErrorKind::Overloaded, text).with_retry_after(AGAIN))
+        Err(Error::new(ErrorKind::Overloaded, text).with_retry_after(RETRY_AFTER))
     }
 }

@@ -10,7 +10,7 @@ use crate::credential::Credential;
 /// Minimum time before its expiry at which a token is renewed.
 const AHEAD: Duration = Duration::from_mins(5);
 /// Delay before the token is requested again.
-const AGAIN: Duration = Duration::from_secs(30);
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// When the token of an instance expires, and when a new one is needed.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl TokenExpiry {
     }
 
     pub(super) fn asked(&self) {
-        self.lock().due = Some(Instant::now() + AGAIN);
+        self.lock().due = Some(Instant::now() + RETRY_INTERVAL);
     }
 
     pub(super) fn was_used(&self, served: u64) -> bool {

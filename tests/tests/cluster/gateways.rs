@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::load::Load;
 use crate::proxy::Proxy;
-use crate::stage::{Stage, becomes, both, end, readiness, restart, soon};
+use crate::stage::{Stage, becomes, both, end, finish, readiness, restart, soon};
 
 const SERVERS: [&str; 2] = ["pipe", "web"];
 /// Errors that callers may get while the gateway itself is gone.
@@ -30,10 +30,7 @@ async fn lost_connections_are_reestablished_to_the_same_processes() {
     report.allow(&["was lost", "connection"]);
     report.row("every connection to the cluster cut");
     assert_eq!(stage.processes().await, before, "no process was touched");
-    load.end().await;
-    end(gateway).await;
-    stage.settles(&SERVERS).await;
-    stage.space.leave().await;
+    finish(stage, gateway, load, &SERVERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,10 +65,7 @@ async fn api_server_outage_ends_no_process() {
     })
     .await;
     assert_eq!(stage.processes().await, before, "no process was touched");
-    load.end().await;
-    end(gateway).await;
-    stage.settles(&SERVERS).await;
-    stage.space.leave().await;
+    finish(stage, gateway, load, &SERVERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,10 +86,7 @@ async fn restarted_gateway_rejoins_the_same_processes() {
     report.allow(GONE);
     report.row("gateway killed, and started again");
     assert_eq!(stage.processes().await, before, "no process was touched");
-    load.end().await;
-    end(gateway).await;
-    stage.settles(&SERVERS).await;
-    stage.space.leave().await;
+    finish(stage, gateway, load, &SERVERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,10 +128,7 @@ async fn a_second_gateway_waits_and_takes_over() {
     report.allow(&["http: ", "shutting down", "ended"]);
     report.row("first gateway ended: the second takes over");
     assert_eq!(stage.processes().await, before, "no process was touched");
-    load.end().await;
-    end(second).await;
-    stage.settles(&SERVERS).await;
-    stage.space.leave().await;
+    finish(stage, second, load, &SERVERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::load::{Load, Report};
 use crate::proxy::Proxy;
-use crate::stage::{Stage, becomes, both, end, restart, soon};
+use crate::stage::{Stage, becomes, both, end, finish, restart, soon};
 
 const SERVERS: [&str; 2] = ["pipe", "web"];
 
@@ -68,10 +68,7 @@ async fn outage_of_a_cluster_process_ends_no_server() {
         api_is_back(&stage).await;
         assert_eq!(stage.processes().await, before, "{process}: same processes");
     }
-    load.end().await;
-    end(gateway).await;
-    stage.settles(&SERVERS).await;
-    stage.space.leave().await;
+    finish(stage, gateway, load, &SERVERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,10 +89,7 @@ async fn silent_api_server_delays_calls_and_ends_no_server() {
     proxy.resume();
     recovers(&load, since, AWAY, "API server silent 40 s").await;
     assert_eq!(stage.processes().await, before, "no process was touched");
-    load.end().await;
-    end(gateway).await;
-    stage.settles(&SERVERS).await;
-    stage.space.leave().await;
+    finish(stage, gateway, load, &SERVERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,10 +142,7 @@ async fn gateway_killed_during_an_api_server_outage_rejoins_the_same_processes()
     let fault = "gateway killed while the API server is down 30 s";
     recovers(&load, since, &reasons, fault).await;
     assert_eq!(stage.processes().await, before, "no process was touched");
-    load.end().await;
-    end(gateway).await;
-    stage.settles(&SERVERS).await;
-    stage.space.leave().await;
+    finish(stage, gateway, load, &SERVERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,6 +185,7 @@ async fn evicted_pods_are_replaced_and_a_quota_is_named() {
             .is_some_and(|text| text.contains("quota"))
     })
     .await;
+    // The rest of the fault.
     let remaining = Duration::from_secs(15).saturating_sub(since.elapsed());
     sleep(remaining).await;
     quotas
@@ -202,10 +194,7 @@ async fn evicted_pods_are_replaced_and_a_quota_is_named() {
         .unwrap();
     let reasons = [&evicted[..], &["quota"]].concat();
     recovers(&load, since, &reasons, "pods deleted under a quota, 15 s").await;
-    load.end().await;
-    stage.settles(&SERVERS).await;
-    end(gateway).await;
-    stage.space.leave().await;
+    finish(stage, gateway, load, &SERVERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,8 +237,5 @@ async fn lost_lease_and_lost_owner_are_recovered_from() {
         "ended", "was lost", "its pod", "deleted", "replaced", "stopped",
     ];
     recovers(&load, since, &ended, "owner ConfigMap deleted").await;
-    load.end().await;
-    stage.settles(&SERVERS).await;
-    end(gateway).await;
-    stage.space.leave().await;
+    finish(stage, gateway, load, &SERVERS).await;
 }

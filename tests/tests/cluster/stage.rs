@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Space, space};
+use crate::load::Load;
 
 /// The time limit for operations of a cluster, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -253,6 +254,14 @@ fn process(pod: &Pod) -> (String, i32) {
         .map(|it| it.restart_count)
         .sum();
     (pod.metadata.uid.clone().unwrap_or_default(), restarts)
+}
+
+/// Ends the load and the gateway, waits until each server has one pod, and deletes the namespace.
+pub(crate) async fn finish(stage: Stage, gateway: Program, load: Load, servers: &[&str]) {
+    load.end().await;
+    end(gateway).await;
+    stage.settles(servers).await;
+    stage.space.leave().await;
 }
 
 /// Sends SIGTERM to the program and waits for its exit.

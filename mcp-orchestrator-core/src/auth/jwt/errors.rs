@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 
 /// Suggested retry delay while an issuer is unreachable.
-const AGAIN: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What is wrong with a token of this issuer. Messages never hold the token itself; what they quote of it is short
 /// and printable.
@@ -52,7 +52,7 @@ impl From<JwtError> for Error {
         let again = kind == ErrorKind::CallerUnknowable;
         let error = Self::new(kind, error.to_string());
         if again {
-            return error.with_retry_after(AGAIN);
+            return error.with_retry_after(RETRY_AFTER);
         }
         error
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::config::schema::server::ServerEntry;
 use crate::config::source::deserialize;
 use crate::config::source::node::{Entry, Node, Value};
-use crate::config::source::yaml as source;
+use crate::config::source::yaml;
 
 /// A file to edit.
 pub(crate) struct Edit<'t> {
@@ -196,7 +196,7 @@ pub(crate) fn yaml(name: &str, entry: &ServerEntry, indent: usize) -> Option<Str
 
 /// Reads the only entry of this text, as a configuration file is read.
 fn read(text: &str) -> Option<ServerEntry> {
-    let (tree, flaws) = source::parse(text).ok()?;
+    let (tree, flaws) = yaml::parse(text).ok()?;
     let tree = tree.filter(|_| flaws.is_empty())?;
     let only = &tree.entries().first()?.node;
     Some(deserialize::read(only).0)

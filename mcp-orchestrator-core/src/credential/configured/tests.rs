@@ -158,7 +158,7 @@ async fn secret_keys_are_read_together_and_a_change_yields_a_new_revision() {
     let first = first.unwrap().unwrap();
     let text: Vec<_> = first.values.values().map(|v| v.expose_secret()).collect();
     assert_eq!(text, ["canary-one", "ann"]);
-    assert_eq!(cluster.asked.load(Ordering::Relaxed), 1);
+    assert_eq!(cluster.asked.load(std::sync::atomic::Ordering::Relaxed), 1);
     assert!(!format!("{resolver:?} {first:?}").contains("canary"));
     let same = resolver.resolve(ask(&ann, &git, &rule)).await.unwrap();
     assert_eq!(same.unwrap().revision, first.revision);

@@ -155,7 +155,7 @@ impl InstalledResolver {
                 Ok(Renewed::Newer | Renewed::Ended) => resolver.seen_or_told(&key).await,
                 Err(error) => {
                     tracing::warn!(server = %key.server, %error, "a token was not renewed ahead of its end");
-                    tokio::time::sleep(super::AGAIN).await;
+                    tokio::time::sleep(super::RETRY_INTERVAL).await;
                 }
             }
             let mut ahead = resolver.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

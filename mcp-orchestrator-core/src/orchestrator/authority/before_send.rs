@@ -13,7 +13,7 @@ use crate::runtime::InstanceKey;
 use crate::transport::Recheck;
 
 /// A message that was authorized, and waits inside its connection.
-pub(crate) struct Late<'a> {
+pub(crate) struct SendCheck<'a> {
     inner: &'a Inner,
     context: &'a Context,
     key: &'a InstanceKey,
@@ -22,7 +22,7 @@ pub(crate) struct Late<'a> {
     as_of: AtomicU64,
 }
 
-impl<'a> Late<'a> {
+impl<'a> SendCheck<'a> {
     /// A message of this caller to an instance, authorized at this count.
     pub(crate) fn new(
         inner: &'a Inner,
@@ -41,7 +41,7 @@ impl<'a> Late<'a> {
     }
 }
 
-impl Recheck for Late<'_> {
+impl Recheck for SendCheck<'_> {
     fn is_stale(&self) -> bool {
         self.inner.rights.now() != self.as_of.load(Ordering::Relaxed)
     }

@@ -23,7 +23,7 @@ use crate::router::ViewEntry;
 use crate::runtime::{InstanceKey, Scope};
 use crate::session::Session;
 
-pub(super) use self::before_send::Late;
+pub(super) use self::before_send::SendCheck;
 pub(super) use self::recheck::recheck_after_changes;
 pub(super) use self::rights::Judged;
 

@@ -30,7 +30,7 @@ use crate::runtime::Progress;
 use crate::transport::progress_token;
 
 /// Interval of the progress notifications of a parked call.
-const AGAIN: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// Key of the request in a modern client's `inputRequests` and `inputResponses`.
 const QUESTION: &str = "connect";
 const STATE: &str = "connect state";
@@ -174,7 +174,7 @@ impl Parked {
 
     async fn wait(mut self, mut answer: Option<oneshot::Receiver<Message>>) -> Option<Part> {
         let before = self.refused().await;
-        let again = Instant::now() + AGAIN;
+        let again = Instant::now() + PROGRESS_INTERVAL;
         loop {
             let event = tokio::select! {
                 () = connected(&self.inner, &self.context, &self.unconnected, (&mut self.changes, before.as_ref())) => Event::Connected,

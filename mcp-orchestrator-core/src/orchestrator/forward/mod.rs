@@ -16,7 +16,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, Sleep};
 
 use self::unauthorized::unauthorized;
-use super::authority::{Judged, Late};
+use super::authority::{Judged, SendCheck};
 use super::state::Inner;
 use super::state::concurrency::counted;
 use super::state::context::Context;
@@ -242,13 +242,18 @@ impl Inner {
 
     /// Authorizes a request again if rights have changed since its start. Completes the handshake first, because it
     /// takes time as well.
-    async fn before_sent(&self, context: &Context, lease: &Lease, late: &Late<'_>) -> Result<()> {
+    async fn before_sent(
+        &self,
+        context: &Context,
+        lease: &Lease,
+        check: &SendCheck<'_>,
+    ) -> Result<()> {
         if !lease.link.is_ready(&context.caller)
             && let Err(error) = lease.link.spoken(&context.caller).await
         {
             return Err(why(lease, error).await);
         }
-        crate::transport::allowed(Some(late)).await
+        crate::transport::allowed(Some(check)).await
     }
 
     /// Sends a request to this instance.
@@ -260,9 +265,9 @@ impl Inner {
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let as_of = context.as_of.unwrap_or_else(|| self.rights.now());
-        let late = Late::new(self, context, &lease.key, work.judged, as_of);
-        if late.is_stale() || !lease.link.is_ready(&context.caller) {
-            Box::pin(self.before_sent(context, &lease, &late)).await?;
+        let check = SendCheck::new(self, context, &lease.key, work.judged, as_of);
+        if check.is_stale() || !lease.link.is_ready(&context.caller) {
+            Box::pin(self.before_sent(context, &lease, &check)).await?;
         }
         if let Some(session) = &context.session
             && session.uses(lease.handle())
@@ -281,7 +286,7 @@ impl Inner {
             party: context.caller.party,
             era: context.era(),
             client: context.caller.client.as_ref().map(|(facts, _)| &**facts),
-            check: Some(&late),
+            check: Some(&check),
         };
         let reply = lease.link.request(&outgoing, &context.caller).await;
         let reply = match reply {

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Minimum interval between two notifications. Of several changes in between, only the last is reported.
 const APART: Duration = Duration::from_millis(500);
 /// Interval at which an unchanged message is repeated, for clients that extend their timeout on progress.
-const AGAIN: Duration = Duration::from_secs(5);
+const REPEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// Increase of the progress per notification of a start.
 const STEP: f64 = 1e-6;
 
@@ -108,7 +108,7 @@ impl Telling {
                         std::future::pending::<()>().await;
                     }
                 };
-                let _ = tokio::time::timeout_at(told + AGAIN, changed).await;
+                let _ = tokio::time::timeout_at(told + REPEAT_INTERVAL, changed).await;
             }
             words.borrow_and_update().clone()
         };

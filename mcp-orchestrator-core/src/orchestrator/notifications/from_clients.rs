@@ -9,7 +9,7 @@ use crate::audit::Outcome;
 use crate::call::{Dialect, Notify};
 use crate::error::{ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message};
-use crate::orchestrator::authority::{Judged, Late};
+use crate::orchestrator::authority::{Judged, SendCheck};
 use crate::orchestrator::params::ambiguous;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::audit_trail;
@@ -100,9 +100,9 @@ impl Inner {
         if is_modern || !self.right_to(context, &handle.key).await.holds() {
             return false;
         }
-        let late = Late::new(self, context, &handle.key, Judged::Instance, as_of);
+        let check = SendCheck::new(self, context, &handle.key, Judged::Instance, as_of);
         let caller = session.caller();
-        let sent = handle.link.notify(message, &caller, Some(&late));
+        let sent = handle.link.notify(message, &caller, Some(&check));
         if let Err(error) = sent.await {
             tracing::debug!(server = %handle.key.server(), %error, "a notification was not passed on");
         }

@@ -19,7 +19,7 @@ use crate::runtime::InstanceKey;
 use crate::transport::Outgoing;
 
 /// Delay before a broken stream of notifications is opened again.
-const AGAIN: Duration = Duration::from_secs(5);
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How a stream of notifications ended.
 enum End {
@@ -91,7 +91,7 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
             End::Broken => {
                 before = None;
                 inner.subscriptions.promise(&key, None);
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
             End::ForGood => return inner.subscriptions.promise(&key, None),
         }

@@ -19,7 +19,7 @@ use crate::limits::MAX_PARKED_CALLS_PER_PRINCIPAL;
 /// Number of shards. Each has its own lock, so that callers rarely wait for each other.
 const SHARDS: usize = 16;
 /// `Retry-After` of a refused call. Calls in flight usually end within this time.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Limits on concurrent use; `None` means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl InFlight {
 }
 
 fn refused(text: String) -> Error {
-    Error::new(ErrorKind::Overloaded, text).with_retry_after(AGAIN)
+    Error::new(ErrorKind::Overloaded, text).with_retry_after(RETRY_AFTER)
 }
 
 /// Returns the same reply, and counts the call until the reply ends.

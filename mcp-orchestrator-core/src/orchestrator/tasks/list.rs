@@ -16,7 +16,7 @@ use crate::limits::{
     MAX_CURSOR_LEN, MAX_INLINE_PAGE_BYTES, MAX_ITEM_BYTES, MAX_LIST_BYTES, MAX_LIST_STARTS,
     MAX_TASK_PAGES,
 };
-use crate::orchestrator::authority::{Judged, Late};
+use crate::orchestrator::authority::{Judged, SendCheck};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::pool::{Caller, Handle, Lease};
@@ -87,7 +87,7 @@ impl Inner {
 
     async fn search(&self, context: &Context, handle: &Arc<Handle>, search: &mut Option<Search>) {
         let as_of = self.rights.now();
-        let late = Late::new(self, context, &handle.key, Judged::Instance, as_of);
+        let check = SendCheck::new(self, context, &handle.key, Judged::Instance, as_of);
         if !self.right_to(context, &handle.key).await.holds() {
             return;
         }
@@ -108,7 +108,7 @@ impl Inner {
                 method::TASKS_LIST,
                 params.as_deref(),
             ));
-            let Ok(response) = ask_for(&lease, caller, message, Some(&late)).await else {
+            let Ok(response) = ask_for(&lease, caller, message, Some(&check)).await else {
                 return;
             };
             let next = read(response, search).await;
