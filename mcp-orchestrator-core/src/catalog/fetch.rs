@@ -275,7 +275,7 @@ pub(crate) async fn ask_for(
     let answer = async {
         lease
             .link
-            .request(&outgoing, caller)
+            .request(&outgoing, caller, None)
             .await?
             .response()
             .await

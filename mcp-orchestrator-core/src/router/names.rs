@@ -44,7 +44,10 @@ pub(super) fn kept_of_cut<'a>(alias: &Alias, shown: &'a str) -> Option<&'a str> 
 
 /// Splits a prefixed name into the alias and the item's own (or truncated) name.
 pub fn split(shown: &str) -> Option<(&str, &str)> {
-    shown.split_once(BETWEEN)
+    // Aliases are short, so that a searcher would cost more than it saves.
+    let mut pairs = shown.as_bytes().windows(BETWEEN.len());
+    let at = pairs.position(|pair| pair == BETWEEN.as_bytes())?;
+    Some((&shown[..at], &shown[at + BETWEEN.len()..]))
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Gate {
             Method::OPTIONS => Ok(cors::options(parts)),
             Method::POST => self.post(&gateway, head, body).await,
             Method::GET => Box::pin(self.get(gateway.clone(), head)).await,
-            Method::DELETE => self.delete(&gateway, head).await,
+            Method::DELETE => Box::pin(self.delete(&gateway, head)).await,
             _ => Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED)),
         };
         let mut response = answer.unwrap_or_else(|error| {

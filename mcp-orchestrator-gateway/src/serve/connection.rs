@@ -1,11 +1,10 @@
 //! One connection: TLS if the listener has it, HTTP version negotiation, requests, and their deadlines.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::body::{BusyBody, TimedBody};
+use super::body::TimedBody;
 use super::connections::{Admitted, Slot};
 use super::quiet::Quiet;
 use super::stalls::Stalls;
@@ -167,15 +166,11 @@ async fn serve<S>(
     let service = service_fn(move |mut request: Request<Incoming>| {
         let routes = live.0.load_full();
         about.tell(&mut request, routes.trusted());
-        let mut busy = held.request();
         let stalls = (request.version() == Version::HTTP_2).then(|| Arc::clone(&handed));
+        let busy = held.request();
         let (parts, body) = request.into_parts();
-        let answer = routes.answer((parts, TimedBody::new(body, &timed)), about.peer);
-        async move {
-            let response: Response<_> = answer.await;
-            busy.answered();
-            Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy, stalls)))
-        }
+        let request = (parts, TimedBody::new(body, &timed));
+        routes.answer(request, about.peer, (busy, stalls))
     });
     let builder = builder(&limits);
     let stream = TokioIo::new(Draining::new(stream, limits.write_timeout));

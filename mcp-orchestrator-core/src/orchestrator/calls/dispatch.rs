@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::reply_hooks::ReplyHooks;
 use crate::call::Reply;
 use crate::catalog::ItemKinds;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,7 +34,7 @@ impl Inner {
         if message.has_ambiguous_meta() {
             return Err(ambiguous(message));
         }
-        let started = tokio::time::Instant::now();
+        let started = context.begun.unwrap_or_else(Instant::now);
         let name = crate::metrics::method_label(message.method());
         let span = tracing::debug_span!(
             "call",
@@ -40,10 +42,9 @@ impl Inner {
             gateway = %context.gateway,
             principal = %context.principal.id,
         );
-        let reply = self
-            .by_method(context, message, headers)
-            .instrument(span)
-            .await;
+        // Pinned here, because the wrapper would move the future, which is large.
+        let reply = std::pin::pin!(self.by_method(context, message, headers));
+        let reply = reply.instrument(span).await;
         if let Err(error) = &reply {
             tracing::debug!(kind = ?error.kind(), %error, "a call failed");
         }
@@ -303,7 +304,12 @@ impl Inner {
         (request, handle): (&Message, &Arc<Handle>),
         reply: Reply,
     ) -> Reply {
-        super::reply_hooks::ReplyHooks::new(self, context, route, request, handle).reply(reply)
+        let hooks = || ReplyHooks::new(self, context, route, request, handle);
+        match reply.into_ready() {
+            Ok(response) if !ReplyHooks::concern(&response) => Reply::ready(response),
+            Ok(response) => hooks().reply(Reply::ready(response)),
+            Err(stream) => hooks().reply(stream),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::jsonrpc::{Kind, Message};
 use crate::limits::{MAX_CARRIED_PER_RESULT, MAX_URI_LEN};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
-use crate::orchestrator::tasks::{Hearer, Makes};
+use crate::orchestrator::tasks::{Hearer, Makes, TASK_ID};
 use crate::pool::Handle;
 use crate::router::Route;
 
@@ -43,6 +43,12 @@ impl ReplyHooks {
             makes: Makes::of(context.era(), request),
             gateway: context.gateway.clone(),
         }
+    }
+
+    /// Returns `true` for a message that names a resource or a task. Nearly all results name neither.
+    pub(crate) fn concern(message: &Message) -> bool {
+        let body = message.body_span().map(|span| &message.bytes()[span]);
+        body.is_some_and(|body| URI.find(body).is_some() || TASK_ID.find(body).is_some())
     }
 
     /// Returns the reply with its task ids sealed.

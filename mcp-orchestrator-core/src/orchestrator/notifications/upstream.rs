@@ -69,7 +69,7 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
             Ok(Era::Modern) => {
                 let message = listen(&uris);
                 let outgoing = Outgoing::ours(&message, caller.party);
-                handle.link.request(&outgoing, &caller).await
+                handle.link.request(&outgoing, &caller, None).await
             }
             Err(error) => Err(error),
         };

@@ -119,6 +119,7 @@ impl Inner {
             is_operator: true,
             grant: None,
             as_of: None,
+            begun: None,
         }
     }
 

@@ -239,7 +239,7 @@ impl Inner {
             let caller = caller.clone();
             self.pool.tasks().spawn(async move {
                 let outgoing = Outgoing::plain(&message, caller.party, Era::Legacy);
-                let sent = handle.link.request(&outgoing, &caller);
+                let sent = handle.link.request(&outgoing, &caller, None);
                 if let Err(error) = tokio::time::timeout(SUBSCRIBED_TIMEOUT, sent).await {
                     tracing::debug!(%error, "a subscription may be left at its server");
                 }

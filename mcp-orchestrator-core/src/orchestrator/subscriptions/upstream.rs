@@ -346,7 +346,7 @@ async fn send(
     };
     let limit = handle.spec.server.limits.call_timeout;
     let answer = async {
-        let reply = handle.link.request(&outgoing, &caller).await?;
+        let reply = handle.link.request(&outgoing, &caller, None).await?;
         reply.response().await
     };
     let answer = tokio::time::timeout(limit, answer).await;

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 pub(super) use self::messages::Makes;
 use self::messages::{Ids, declares_tasks, gone, no_tasks};
-pub(super) use self::seal::Hearer;
 use self::seal::Sealed;
+pub(super) use self::seal::{Hearer, TASK_ID};
 use super::authority::Right;
 use super::forward::Work;
 use super::params::{missing, params};

@@ -20,7 +20,7 @@ use crate::runtime::Scope;
 use crate::session::Session;
 
 /// Created once: building a finder costs more than searching a short result.
-static TASK_ID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"taskId\""));
+pub(crate) static TASK_ID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"taskId\""));
 const LABEL: &str = "task id";
 
 /// The plaintext of a sealed id.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use self::background::Janitor;
+pub(crate) use self::conversation::Conversation;
 pub(crate) use self::legacy_sse::LegacySse;
 pub(crate) use self::modern::Modern;
 use self::request::connections::{Pool, Repeat, SendError};

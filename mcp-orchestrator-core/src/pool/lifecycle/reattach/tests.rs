@@ -218,7 +218,7 @@ async fn call(pool: &Arc<Pool>, method: &str) -> Result<String> {
     let message = own(request);
     let outgoing = Outgoing::plain(&message, 0, Era::Legacy);
     let engine = Caller::engine(Era::Legacy);
-    let reply = lease.link.request(&outgoing, &engine);
+    let reply = lease.link.request(&outgoing, &engine, None);
     let answer = reply.await?.response().await?;
     Ok(answer.body().unwrap_or_default().to_owned())
 }
