@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,6 +11,7 @@ use axum::routing::any;
 use futures_util::stream;
 use http::{Method, StatusCode};
 use mcp_orchestrator_core::server::ServerSpec;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -117,7 +118,7 @@ impl Lister {
 
     /// Returns how many requests with this method it received.
     pub fn count(&self, method: &str) -> usize {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.counts.lock();
         counts.get(method).copied().unwrap_or(0)
     }
 }
@@ -139,7 +140,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         method: method.to_owned(),
         params: message["params"].clone(),
         before: {
-            let mut counts = shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut counts = shared.counts.lock();
             let count = counts.entry(method.to_owned()).or_default();
             *count += 1;
             *count - 1

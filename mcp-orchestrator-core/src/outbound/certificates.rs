@@ -1,9 +1,10 @@
 //! TLS configuration: trusted certificate authorities and client certificates.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -110,7 +111,7 @@ impl Identity {
     fn config(&self, roots: &RootCertStore) -> Result<Arc<ClientConfig>, ConnectorError> {
         let changed = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
         let changed = [changed(&self.files.certificate), changed(&self.files.key)];
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.loaded.lock();
         if let Some(loaded) = loaded.as_ref().filter(|loaded| loaded.changed == changed) {
             return Ok(Arc::clone(&loaded.config));
         }

@@ -1,8 +1,8 @@
 //! When the token of an instance expires, and whether the instance was used since it received it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::credential::Credential;
@@ -53,33 +53,29 @@ impl TokenExpiry {
 
     /// Records the token that the instance holds now, and the number of calls served before.
     pub(super) fn is_now(&self, credential: &Credential, served: u64) {
-        let mut times = self.lock();
+        let mut times = self.0.lock();
         *times = Times::new(credential, times.start, served);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Times> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn ends(&self) -> bool {
-        self.lock().end.is_some()
+        self.0.lock().end.is_some()
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.lock().end.is_some_and(|end| end <= Instant::now())
+        self.0.lock().end.is_some_and(|end| end <= Instant::now())
     }
 
     /// Returns the time until a new token is needed, or `None` if the token does not expire.
     pub(super) fn due_in(&self) -> Option<Duration> {
-        let due = self.lock().due?;
+        let due = self.0.lock().due?;
         Some(due.saturating_duration_since(Instant::now()))
     }
 
     pub(super) fn asked(&self) {
-        self.lock().due = Some(Instant::now() + RETRY_INTERVAL);
+        self.0.lock().due = Some(Instant::now() + RETRY_INTERVAL);
     }
 
     pub(super) fn was_used(&self, served: u64) -> bool {
-        served > self.lock().served
+        served > self.0.lock().served
     }
 }

@@ -1,9 +1,10 @@
 //! In-memory servers that record the messages of each instance, and send messages on behalf of a test.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use mcp_orchestrator_core::runtime::{BoxedIo, Exit, InstanceKey};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::{Notify, mpsc};
@@ -49,7 +50,7 @@ struct State {
 
 impl Mind {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(crate) fn got(&self) -> Vec<Got> {

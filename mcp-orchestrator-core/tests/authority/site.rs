@@ -30,18 +30,18 @@ use crate::wait::within;
 
 /// Records the events of the audit log.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(std::sync::Mutex<Vec<AuditEvent>>);
+pub(crate) struct Lines(parking_lot::Mutex<Vec<AuditEvent>>);
 
 impl AuditSink for Lines {
     fn record(&self, event: &AuditEvent) {
-        self.0.lock().unwrap().push(event.clone());
+        self.0.lock().push(event.clone());
     }
 }
 
 impl Lines {
     /// Returns the action and the outcome of each event.
     pub(crate) fn told(&self) -> Vec<(String, String)> {
-        let events = self.0.lock().unwrap();
+        let events = self.0.lock();
         let word = |event: &AuditEvent| {
             let (action, outcome) = (event.action.as_str(), event.outcome.as_str());
             (action.to_owned(), outcome.to_owned())

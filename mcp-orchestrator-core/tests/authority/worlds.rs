@@ -317,7 +317,7 @@ fn callers_reach_only_permitted_servers_and_receive_only_their_own_messages() {
     }
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let counts = std::sync::Mutex::new(BTreeMap::<String, usize>::new());
+    let counts = parking_lot::Mutex::new(BTreeMap::<String, usize>::new());
     let steps = prop::collection::vec(step(), 40..160);
     let ran = runner.run(&steps, |steps| {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -326,13 +326,13 @@ fn callers_reach_only_permitted_servers_and_receive_only_their_own_messages() {
             .build()
             .unwrap();
         for (method, count) in runtime.block_on(run(steps)) {
-            *counts.lock().unwrap().entry(method).or_default() += count;
+            *counts.lock().entry(method).or_default() += count;
         }
         Ok(())
     });
     ran.unwrap();
     // The worlds are meaningful only if all kinds of messages occur.
-    let counts = counts.into_inner().unwrap();
+    let counts = counts.into_inner();
     for method in [
         "",
         "tools/call",

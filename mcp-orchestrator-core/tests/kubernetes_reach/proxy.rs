@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use kube::config::Kubeconfig;
 use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions};
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -57,7 +58,7 @@ impl Proxy {
                 }
                 let upstream = upstream.clone();
                 let mut stall = stalls.subscribe();
-                all.lock().unwrap().spawn(async move {
+                all.lock().spawn(async move {
                     let mut far = TcpStream::connect(upstream).await.unwrap();
                     let mut copy = pin!(tokio::io::copy_bidirectional(&mut near, &mut far));
                     while stall.wait_for(|stalled| !stalled).await.is_ok() {
@@ -109,6 +110,6 @@ impl Proxy {
 
     /// Cuts all current connections.
     pub(crate) fn cut(&self) {
-        self.connections.lock().unwrap().abort_all();
+        self.connections.lock().abort_all();
     }
 }

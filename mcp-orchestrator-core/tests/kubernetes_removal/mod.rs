@@ -1,6 +1,6 @@
 //! Tests that remove the credential of an instance, or the owner object of an orchestrator.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -21,6 +21,7 @@ use mcp_orchestrator_core::runtime::kubernetes::{
 };
 use mcp_orchestrator_core::server::{CredentialSlot, Injection, ServerSpec, SlotForm};
 use mcp_orchestrator_core::{Error, Orchestrator};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -52,7 +53,7 @@ struct Store(Mutex<Option<u32>>);
 
 impl Store {
     fn set(&self, revision: Option<u32>) {
-        *self.0.lock().unwrap() = revision;
+        *self.0.lock() = revision;
     }
 }
 
@@ -62,7 +63,7 @@ impl CredentialResolver for Store {
         &self,
         request: CredentialRequest<'_>,
     ) -> Result<Option<Arc<Credential>>, Error> {
-        let revision = *self.0.lock().unwrap();
+        let revision = *self.0.lock();
         Ok(revision.map(|revision| {
             let token = SecretString::from(format!("canary-{revision}"));
             Arc::new(Credential {
@@ -75,7 +76,7 @@ impl CredentialResolver for Store {
     }
 
     async fn in_force(&self, _: &ServerSpec, _: &Owner) -> InForce {
-        match *self.0.lock().unwrap() {
+        match *self.0.lock() {
             Some(revision) => InForce::Revision(Revision::new(revision.to_string())),
             None => InForce::Nothing,
         }

@@ -1,7 +1,7 @@
 //! Request bodies. Each is read whole, within its own limit and within the memory limits per principal and overall.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody;
@@ -11,6 +11,7 @@ use http::request::Parts;
 use http_body_util::BodyExt as _;
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 
 use crate::limits::{MAX_BODY_MEMORY, MAX_BODY_MEMORY_PER_PRINCIPAL, UNCOUNTED_BODY_LEN};
 use crate::serve::is_too_slow;
@@ -37,10 +38,6 @@ pub(crate) struct Room<'a> {
 }
 
 impl BodyMemory {
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Creates an empty reservation for a body of this principal.
     pub(crate) fn room<'a>(&'a self, principal: &'a Principal) -> Room<'a> {
         Room {

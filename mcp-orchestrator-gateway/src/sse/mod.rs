@@ -10,7 +10,7 @@ mod handler;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -25,6 +25,7 @@ use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::protocol::Era;
 use mcp_orchestrator_core::seal::random_text;
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 pub(crate) use self::handler::MESSAGES;
@@ -54,11 +55,7 @@ pub(crate) struct Channel {
 impl Channel {
     /// The session that the client has begun, if any.
     pub(crate) fn session(&self) -> Option<SessionId> {
-        self.locked().clone()
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Option<SessionId>> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+        self.session.lock().clone()
     }
 
     /// Queues a call to be answered on the stream.
@@ -85,13 +82,9 @@ pub(crate) fn no_stream() -> Error {
 }
 
 impl SseClients {
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<Channel>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns the open stream with this id.
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Channel>> {
-        self.locked().get(id).cloned()
+        self.0.lock().get(id).cloned()
     }
 
     /// Opens a stream. Its messages are sent to `messages` followed by its id.
@@ -113,7 +106,7 @@ impl SseClients {
             session: Mutex::default(),
             work,
         });
-        let mut all = self.locked();
+        let mut all = self.0.lock();
         let own = all
             .values()
             .filter(|one| one.principal.id == channel.principal.id);
@@ -194,7 +187,7 @@ impl Driver {
 
     /// Adds messages that belong to no call to the stream, which now has a session.
     fn begun(&mut self, session: SessionId) {
-        let before = self.channel.locked().replace(session.clone());
+        let before = self.channel.session.lock().replace(session.clone());
         if let Some(before) = before {
             self.end(&before);
         }
@@ -237,7 +230,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.clients.locked().remove(&self.channel.id);
+        self.clients.0.lock().remove(&self.channel.id);
         if let Some(session) = self.channel.session() {
             self.end(&session);
         }

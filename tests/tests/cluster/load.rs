@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_orchestrator_tests::client::{Client, LEGACY, MODERN, call_params, json, modern_body};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -99,14 +100,14 @@ impl Load {
             }
         };
         if timeout(2 * LONGEST, good).await.is_err() {
-            let seen = self.log.seen.lock().unwrap();
+            let seen = self.log.seen.lock();
             let last: Vec<_> = seen.iter().rev().take(12).collect();
             panic!("calls do not become good again: {last:#?}");
         }
     }
 
     fn is_good(&self, since: Instant) -> bool {
-        let seen = self.log.seen.lock().unwrap();
+        let seen = self.log.seen.lock();
         (0..2 * EACH).all(|client| {
             self.servers.iter().all(|server| {
                 let own = seen.iter().rev();
@@ -119,7 +120,7 @@ impl Load {
 
     /// Returns the calls that ended since this time.
     pub(crate) fn seen(&self, since: Instant) -> Report {
-        let seen = self.log.seen.lock().unwrap();
+        let seen = self.log.seen.lock();
         let since_then = seen.iter().filter(|it| it.ended >= since);
         Report {
             since,
@@ -255,7 +256,7 @@ impl Caller {
                     ended: Instant::now(),
                     error,
                 };
-                self.log.seen.lock().unwrap().push(seen);
+                self.log.seen.lock().push(seen);
                 self.log.news.notify_waiters();
                 // The pace of the load.
                 sleep(Duration::from_millis(20)).await;

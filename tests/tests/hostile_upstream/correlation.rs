@@ -54,10 +54,10 @@ async fn response_to_another_request_is_not_delivered() {
 async fn error_for_another_request_is_not_delivered() {
     // With status 200, an unknown id belongs to another request. With 400, an id that was given to another request
     // does.
-    let first = Arc::new(std::sync::Mutex::new(None));
+    let first = Arc::new(parking_lot::Mutex::new(None));
     let upstream = Raw::start(move |request| {
         usual(request).unwrap_or_else(|| {
-            let mut first = first.lock().unwrap();
+            let mut first = first.lock();
             let before = first.replace(request.id().clone());
             match before {
                 None => json_body(&request.answer("fine")),

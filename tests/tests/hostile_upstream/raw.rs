@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mcp_orchestrator_core::server::{Launch, RemoteTransport, ServerSpec};
 use mcp_orchestrator_tests::gateway::server_id;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -123,7 +124,7 @@ impl Raw {
     }
 
     pub(crate) fn seen(&self) -> Vec<Request> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 
     pub(crate) fn count(&self, which: impl Fn(&Request) -> bool) -> usize {
@@ -147,7 +148,7 @@ async fn serve(
             return;
         };
         (request.connection, request.turn) = (connection, turn);
-        seen.lock().unwrap().push(request.clone());
+        seen.lock().push(request.clone());
         for act in manner(&request) {
             match act {
                 Act::Say(bytes) => {

@@ -1,9 +1,10 @@
 //! Sessions that a server has lost, however it reports that.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mcp_orchestrator_tests::gateway::Gateway;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::raw::{Act, Raw, Request, error, json_body, json_status, said, say, usual_in};
@@ -21,9 +22,9 @@ impl Forgetful {
         let known: Arc<Mutex<HashSet<String>>> = Arc::default();
         let (table, next) = (Arc::clone(&known), Mutex::new(0));
         let upstream = Raw::start(move |request| {
-            let mut known = table.lock().unwrap();
+            let mut known = table.lock();
             if request.method() == "initialize" {
-                let mut next = next.lock().unwrap();
+                let mut next = next.lock();
                 *next += 1;
                 let name = format!("s{next}");
                 known.insert(name.clone());
@@ -44,7 +45,7 @@ impl Forgetful {
     }
 
     fn forget(&self) {
-        self.known.lock().unwrap().clear();
+        self.known.lock().clear();
     }
 
     fn opened(&self) -> usize {
@@ -167,7 +168,7 @@ async fn request_for_credentials_is_not_a_lost_session() {
     let known = Arc::clone(&server.known);
     let upstream = Raw::start(move |request| {
         if request.method() == "initialize" {
-            known.lock().unwrap().insert("s".into());
+            known.lock().insert("s".into());
         }
         usual_in(request, "mcp-session-id: s")
             .unwrap_or_else(|| say(401, "www-authenticate: Bearer error=\"invalid_token\"", ""))

@@ -80,7 +80,7 @@ async fn stream_that_ends_without_a_response_fails_its_call() {
 /// A server that answers calls on a stream that breaks, and lets it be resumed after `refusals` refused attempts.
 async fn resumed(status: u16, refusals: usize) -> (Value, usize) {
     let left = AtomicUsize::new(refusals);
-    let id = std::sync::Mutex::new(Value::Null);
+    let id = parking_lot::Mutex::new(Value::Null);
     let upstream = Raw::start(move |request| {
         if request.verb == "GET" && request.header("last-event-id") == Some("e1") {
             let refuse = left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
@@ -93,7 +93,7 @@ async fn resumed(status: u16, refusals: usize) -> (Value, usize) {
                     say(status, "", "")
                 };
             }
-            let own = id.lock().unwrap().clone();
+            let own = id.lock().clone();
             let other = crate::raw::answer(&json!("other"), "of another stream");
             return vec![
                 events(),
@@ -103,7 +103,7 @@ async fn resumed(status: u16, refusals: usize) -> (Value, usize) {
             ];
         }
         usual(request).unwrap_or_else(|| {
-            *id.lock().unwrap() = request.id().clone();
+            *id.lock() = request.id().clone();
             vec![events(), text("id: e1\nretry: 0\ndata:\n\n"), Act::Close]
         })
     })

@@ -1,11 +1,12 @@
 //! Cache of an issuer's keys. One request serves all waiters; keys are fetched again when they age or when an unknown
 //! key is named, and never more often than the pause allows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -112,14 +113,14 @@ impl KeySource {
     }
 
     fn on_its_way(&self) -> Option<Shared<BoxFuture<'static, ()>>> {
-        let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let flight = self.flight.lock();
         let flight = flight.as_ref()?.upgrade()?;
         flight.peek().is_none().then_some(flight)
     }
 
     /// Joins the request in flight, or starts a new one.
     fn flight(&self) -> Shared<BoxFuture<'static, ()>> {
-        let mut known = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.flight.lock();
         let flight = known.as_ref().and_then(WeakShared::upgrade);
         if let Some(flight) = flight.filter(|flight| flight.peek().is_none()) {
             return flight;

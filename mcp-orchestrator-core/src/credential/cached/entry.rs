@@ -1,11 +1,12 @@
 //! A cache entry: the cached credential and the resolution in flight.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -113,7 +114,7 @@ impl Entry {
     /// Returns until when the entry must be kept, or `None` if it can be dropped. A resolution in flight outlasts any
     /// cached value.
     pub(super) fn of_use(&self, now: Instant) -> Option<Instant> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = self.asked.lock();
         if asked.running().is_some() {
             return Some(now + LONGEST);
         }
@@ -130,7 +131,7 @@ impl Entry {
         question: Question,
         lifetime: Lifetime,
     ) -> Flight {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock();
         if let Some(flight) = asked.running()
             && covers(asked.rejected.as_ref(), question.rejected.as_ref())
         {
@@ -158,7 +159,7 @@ impl Entry {
 
     /// Caches a credential unless a newer resolution has started since.
     fn keep(&self, number: u64, credential: &Arc<Credential>, lifetime: Lifetime) {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = self.asked.lock();
         if asked.number != number {
             return;
         }

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::credential::{
@@ -206,7 +207,7 @@ impl Index {
 
     /// Sets or removes an owner's installation and reports the change.
     pub(super) fn set(&self, key: &InstallationKey, entry: Option<&Entry>) {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock();
         let shard = &self.shards[self.place(key)];
         let mut all = Shard::clone(&shard.load());
         #[cfg(test)]
@@ -228,7 +229,7 @@ impl Index {
 
     /// Replaces all installations and reports what changed.
     pub(super) fn replace(&self, entries: Vec<(InstallationKey, Entry)>) {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock();
         let mut after: Vec<Shard> = vec![Shard::new(); SHARDS];
         let servers = Servers::default();
         for (key, entry) in entries {

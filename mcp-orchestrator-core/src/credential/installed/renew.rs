@@ -131,10 +131,7 @@ impl InstalledResolver {
             return;
         };
         let key = held.key(server);
-        let mut ahead = self
-            .ahead
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ahead = self.ahead.lock();
         if !ahead.insert(key.clone()) {
             return;
         }
@@ -158,7 +155,7 @@ impl InstalledResolver {
                     tokio::time::sleep(super::RETRY_INTERVAL).await;
                 }
             }
-            let mut ahead = resolver.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut ahead = resolver.ahead.lock();
             ahead.remove(&key);
         });
     }

@@ -4,12 +4,13 @@
 //! an orchestrator stores its own data, such as other users' credentials, are rejected.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::credential::{SecretData, SecretReader};
@@ -67,7 +68,7 @@ impl ClusterSecrets {
     /// Remembers the last value, or forgets it if the Secret was deleted.
     fn keep(&self, name: &str, data: Option<&Arc<SecretData>>) {
         let now = Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         last.retain(|known, last| known != name && now.duration_since(last.at) < LASTS);
         if let Some(data) = data {
             let data = Arc::clone(data);
@@ -76,7 +77,7 @@ impl ClusterSecrets {
     }
 
     fn kept(&self, name: &str) -> Option<Arc<SecretData>> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last.lock();
         let last = last.get(name).filter(|last| last.at.elapsed() < LASTS)?;
         Some(Arc::clone(&last.data))
     }

@@ -1,9 +1,10 @@
 //! Cache of recent discoveries, so that concurrent sign-ins ask a server and its issuer only once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::discover::Discovered;
@@ -64,20 +65,16 @@ impl Discoveries {
     /// Forgets a server after a sign-in was completed: if the token turns out to be useless, the next sign-in must
     /// discover again.
     pub(super) fn forget(&self, server: &ServerId) {
-        self.lock().retain(|about, _| about.server != *server);
+        self.0.lock().retain(|about, _| about.server != *server);
     }
 
     fn turn(&self, about: About) -> Arc<Turn> {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         if all.len() >= MAX_DISCOVERIES && !all.contains_key(&about) {
             // Entries that no caller is using are evicted.
             all.retain(|_, turn| Arc::strong_count(turn) > 1);
         }
         Arc::clone(all.entry(about).or_default())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<About, Arc<Turn>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

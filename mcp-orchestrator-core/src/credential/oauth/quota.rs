@@ -1,9 +1,9 @@
 //! Limits on what a caller can consume of issuers and of the store by beginning sign-ins.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::errors::OAuthError;
@@ -26,7 +26,7 @@ struct Counts {
 
 impl Quota {
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         counts.forget(Instant::now());
         counts
     }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -79,7 +80,7 @@ impl Renewals {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// The renewal that is on its way, else a new one.
@@ -101,7 +102,7 @@ impl Renewals {
         let panicked = (Arc::clone(&self.known), seen.clone());
         let running = self.tasks.spawn(async move {
             let answer = job.run().await.map_err(Arc::new);
-            let mut known = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = memory.lock();
             known.flights.remove(&about);
             let is_foreign = job.is_foreign.load(Ordering::Relaxed);
             answer.map(|answer| known.noted(about, answer, is_foreign))
@@ -110,7 +111,7 @@ impl Renewals {
             let answer = running.await;
             answer.unwrap_or_else(|_| {
                 // The task panicked: the next one who needs the token tries again.
-                let mut known = panicked.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut known = panicked.0.lock();
                 known.flights.remove(&panicked.1);
                 let text = "renewing a token was broken off";
                 Err(Arc::new(Error::new(ErrorKind::Internal, text)))

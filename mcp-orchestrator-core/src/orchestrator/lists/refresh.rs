@@ -1,9 +1,10 @@
 //! Fetches the lists of running instances: one fetch at a time per key, and no more often than the lists change.
 
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -41,7 +42,7 @@ impl Inner {
     /// Returns until when a caller may wait for a server that has not been seen before, or `None` if that time has
     /// passed.
     pub(super) fn first_met(&self, key: &ListKey) -> Option<Instant> {
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = self.met.lock();
         if met.len() >= MAX_AWAITED_SERVERS {
             met.clear();
         }
@@ -50,8 +51,7 @@ impl Inner {
     }
 
     fn refreshing(&self) -> MutexGuard<'_, HashMap<ListKey, ListFetch>> {
-        let refreshing = self.refreshing.lock();
-        refreshing.unwrap_or_else(PoisonError::into_inner)
+        self.refreshing.lock()
     }
 
     fn fetching(

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use futures_util::StreamExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::call::Reply;
@@ -242,9 +243,7 @@ impl<K: Hash + Eq + Clone> Counts<K> {
     fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, usize, RandomState>> {
         let hash = self.hasher.hash_one(key);
         let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        self.shards[shard]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[shard].lock()
     }
 }
 
@@ -298,11 +297,7 @@ mod tests {
         assert!(again.iter().all(Result::is_ok));
         drop(again);
         let left = |counts: &Counts<PrincipalId>| -> usize {
-            counts
-                .shards
-                .iter()
-                .map(|shard| shard.lock().unwrap().len())
-                .sum()
+            counts.shards.iter().map(|shard| shard.lock().len()).sum()
         };
         assert_eq!(left(&calls.principals), 0);
     }

@@ -1,6 +1,6 @@
 //! History of instances, which is kept after they end.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::id::ServerId;
 use crate::limits::MAX_SEEN_INSTANCES;
@@ -19,7 +19,7 @@ struct One {
 
 impl InstanceHistory {
     fn all_of(&self) -> MutexGuard<'_, Vec<One>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Records that an instance is ready.

@@ -1,10 +1,11 @@
 //! Handles ended conversations: the instance has exited too, or it continues and is reattached.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::connection::Link;
@@ -25,7 +26,7 @@ pub(crate) struct Lost(Mutex<HashMap<InstanceKey, Hello>>);
 
 impl Lost {
     fn all(&self) -> MutexGuard<'_, HashMap<InstanceKey, Hello>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn said(&self, key: &InstanceKey) -> Option<Hello> {

@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use memchr::memmem;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::SHORTEST;
@@ -224,7 +224,7 @@ impl Mask {
     }
 
     fn replace_open(&self, source: LogSource, with: Vec<Open>) -> Vec<Open> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         match open.iter_mut().find(|(of, _)| *of == source) {
             Some((_, last)) => std::mem::replace(last, with),
             None => {

@@ -1,10 +1,11 @@
 //! A fake protected server and its issuer on loopback ports, with configurable responses and request counts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -83,7 +84,7 @@ impl Fake {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn server_url(&self) -> String {
@@ -190,7 +191,7 @@ async fn one(stream: TcpStream, state: Arc<Mutex<State>>, says: Says) {
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     let (status, headers, body) = {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = state.lock();
         match state.moved.get(&request.path) {
             Some(place) => (302, vec![("location", place.clone())], String::new()),
             None if state.pages.contains_key(&request.path) => {

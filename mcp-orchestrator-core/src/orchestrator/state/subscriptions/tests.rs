@@ -16,7 +16,7 @@ fn who(name: &str) -> PrincipalId {
 }
 
 fn is_empty(subscriptions: &Subscriptions) -> bool {
-    let table = subscriptions.lock();
+    let table = subscriptions.table.lock();
     let no_party = table.parties.is_empty() && table.principals.is_empty();
     table.sources.is_empty() && no_party && table.all == 0
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use kube::Config;
 use kube::config::AuthInfo;
+use parking_lot::Mutex;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -190,7 +191,7 @@ impl Rereading {
     }
 
     fn current(&self) -> Checking {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if last.1.elapsed() >= REREAD_INTERVAL {
             // If the file cannot be read now, the previous certificates stay in use.
             if let Ok(fresh) = Self::load(&self.file, &self.provider) {
