@@ -76,13 +76,17 @@
 // Tier 0: vocabulary.
 mod backoff;
 mod challenge;
+mod connect;
 pub mod error;
 pub mod header_value;
 pub mod id;
 pub mod jsonrpc;
 pub mod limits;
 pub mod mask;
+mod network;
+mod principal;
 pub mod protocol;
+mod public_url;
 pub mod seal;
 mod special_use;
 pub mod time;

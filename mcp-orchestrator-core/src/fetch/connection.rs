@@ -10,8 +10,8 @@ use hyper_util::rt::TokioIo;
 use secrecy::zeroize::Zeroizing;
 
 use super::exchange::{Answer, Ask};
+use crate::connect::BoxedIo;
 use crate::limits::{MAX_FETCHED_BYTES, MAX_FETCHED_HEAD};
-use crate::runtime::BoxedIo;
 
 /// Sends the request and reads the whole response.
 pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<Answer, String> {

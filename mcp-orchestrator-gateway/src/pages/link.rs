@@ -16,11 +16,11 @@ use mcp_orchestrator_core::server::ServerSpec;
 use super::error_box::ErrorBox;
 use super::fields;
 use super::form::{Form, Proof};
-use super::html::{Page, message};
+use super::html::{Page, message, refused};
 use super::oauth;
 use super::values::{Values, signs_in};
 use super::visitor::Visitor;
-use super::{Pages, Shared, refused};
+use super::{Pages, Shared};
 
 /// A link that its visitor may use, and its subject.
 struct Opened {

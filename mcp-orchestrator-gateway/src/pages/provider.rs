@@ -12,12 +12,13 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::cookie::Cookie;
-use super::html::go;
-use super::{Pages, Shared, Site, refused, sign_in, visitor};
+use super::html::{go, refused};
+use super::{Pages, Shared, Site, sign_in, visitor};
+use crate::request::connection::Peer;
 use crate::request::forwarded::Forwarded;
 use crate::request::head::Head;
 use crate::request::validate;
-use crate::serve::{Peer, network};
+use crate::serve::network;
 
 /// How long a sign-in at the provider may take.
 const LIFE: Duration = Duration::from_mins(10);

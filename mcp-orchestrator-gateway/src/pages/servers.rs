@@ -17,12 +17,12 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 use super::error_box::ErrorBox;
 use super::fields;
 use super::form::{Form, Proof};
-use super::html::Page;
+use super::html::{Page, refused};
 use super::oauth;
 use super::rows;
 use super::values::{Values, signs_in};
 use super::visitor::Visitor;
-use super::{Pages, Shared, refused};
+use super::{Pages, Shared};
 
 /// A page, or the page that is shown instead.
 type Answer = Result<Response, Response>;

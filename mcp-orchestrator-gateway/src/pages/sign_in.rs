@@ -8,8 +8,8 @@ use maud::{Markup, html};
 
 use super::cookie::Cookie;
 use super::form::{Form, Proof};
-use super::html::{Page, go};
-use super::{Pages, Shared, refused, visitor};
+use super::html::{Page, go, refused};
+use super::{Pages, Shared, visitor};
 use crate::request::head::Head;
 use crate::request::validate;
 

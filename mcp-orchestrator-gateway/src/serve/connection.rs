@@ -22,14 +22,11 @@ use super::stalls::Stalls;
 use super::stream::Draining;
 use super::{ConnectionLimits, LiveRoutes};
 use crate::limits;
+use crate::request::connection::OverTls;
 use crate::request::forwarded::Forwarded;
 
 /// How long a graceful close of a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Request extension that marks requests received over TLS.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OverTls;
 
 /// Properties of a connection that its requests inherit.
 #[derive(Clone, Copy)]

@@ -21,15 +21,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::accept::{ACCEPT_RETRY_INTERVAL, Seldom, refuse};
-pub(crate) use self::body::is_too_slow;
-pub(crate) use self::connection::OverTls;
 use self::connection::{About, Door};
 #[cfg(feature = "pages")]
 pub(crate) use self::connections::network;
 use self::connections::{Connections, Full};
 pub use self::limits::ConnectionLimits;
-#[cfg(feature = "pages")]
-pub(crate) use self::routes::Peer;
 pub use self::routes::{LiveRoutes, Routes};
 use crate::health::{Readiness, health_router};
 

@@ -175,3 +175,14 @@ pub(super) fn wanting(grant: &Grant, scopes: &[String]) -> Result<Grant, OAuthEr
         ..grant.clone()
     })
 }
+
+/// Returns the installation with another grant.
+pub(super) fn with_grant(mut stored: StoredCredential, grant: &Grant) -> Result<StoredCredential> {
+    let before = stored.renewal.take();
+    stored.renewal = Some(Renewable {
+        due: before.as_ref().and_then(|before| before.due),
+        ended: before.and_then(|before| before.ended),
+        grant: grant.kept()?,
+    });
+    Ok(stored)
+}

@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::errors::RETRY_INTERVAL;
-use super::grant::{Grant, wanting};
+use super::grant::{Grant, wanting, with_grant};
 use super::job::Job;
 use super::{OAuthOptions, Room};
 use crate::backoff::delay;
 use crate::credential::{
-    Generation, InstallationKey, Installations, Precondition, Protection, Renewable, Renewal,
-    Renewed, Revision, StoredCredential,
+    Generation, InstallationKey, Installations, Precondition, Protection, Renewal, Renewed,
+    Revision, StoredCredential,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_FAILED_RENEWALS, MAX_RENEWAL_BACKOFF};
@@ -238,17 +238,6 @@ impl Renewal for Renewals {
             Err(error) => Protection::Obstacle(error.to_string()),
         }
     }
-}
-
-/// The same installation with another grant beside it.
-pub(super) fn with_grant(mut stored: StoredCredential, grant: &Grant) -> Result<StoredCredential> {
-    let before = stored.renewal.take();
-    stored.renewal = Some(Renewable {
-        due: before.as_ref().and_then(|before| before.due),
-        ended: before.and_then(|before| before.ended),
-        grant: grant.kept()?,
-    });
-    Ok(stored)
 }
 
 impl fmt::Debug for Renewals {

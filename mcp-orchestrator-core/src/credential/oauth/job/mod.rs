@@ -16,8 +16,7 @@ use super::claim;
 use super::claim::{Asked, Claim, LEASE};
 use super::client::forget;
 use super::errors::{OAuthError, RETRY_INTERVAL};
-use super::grant::{Grant, ended};
-use super::renewals::with_grant;
+use super::grant::{Grant, ended, with_grant};
 use crate::credential::{
     Generation, InstallationKey, Precondition, RecordKey, Renewed, Revision, StoreChange,
     StoredCredential, Version,
