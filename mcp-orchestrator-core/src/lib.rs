@@ -88,6 +88,7 @@ mod principal;
 pub mod protocol;
 mod public_url;
 pub mod seal;
+mod secret_json;
 mod special_use;
 pub mod time;
 pub mod value;
@@ -104,6 +105,12 @@ pub mod state;
 
 // Tier 2: implementations.
 pub mod fetch;
+#[cfg(any(feature = "jwt", feature = "oauth"))]
+#[cfg_attr(
+    not(all(feature = "jwt", feature = "oauth")),
+    expect(dead_code, reason = "each of its users needs a part of it")
+)]
+mod oauth;
 #[cfg(feature = "outbound")]
 pub mod outbound;
 mod transport;

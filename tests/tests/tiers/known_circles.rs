@@ -2,10 +2,7 @@
 
 /// For each crate the files of each circle, below the crate's `src`, sorted.
 pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
-    (
-        "mcp-orchestrator-core",
-        &[&["credential/oauth/client.rs", "credential/oauth/proof.rs"]],
-    ),
+    ("mcp-orchestrator-core", &[]),
     ("mcp-orchestrator-gateway", &[]),
     ("mcp-orchestrator-cli", &[]),
 ];

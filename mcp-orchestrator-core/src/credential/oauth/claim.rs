@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::credential::secret_json::{from_secret, to_secret};
 use crate::credential::{
     CredentialStore, Generation, InstallationKey, Precondition, Record, RecordKey, RecordKind,
     Revision, Version,
@@ -16,6 +15,7 @@ use crate::credential::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordName;
 use crate::seal::hex;
+use crate::secret_json::{from_secret, to_secret};
 
 /// How long a claim is held at most.
 pub(super) const LEASE: Duration = Duration::from_mins(1);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use super::discover::Discovered;
 use super::errors::OAuthError;
 use crate::id::ServerId;
 use crate::limits::{FAILED_DISCOVERY_TTL, MAX_DISCOVERIES};
+use crate::oauth::Recent;
 use crate::server::{Launch, OAuthEndpoints, OAuthSpec, ServerSpec};
 
 /// Cached discoveries by their inputs.
@@ -28,9 +28,7 @@ struct About {
     rest: String,
 }
 
-/// Serializes discoveries with the same inputs: one caller asks, the others wait for its result.
-type Turn = tokio::sync::Mutex<Option<(Instant, Outcome)>>;
-type Outcome = Result<Arc<Discovered>, Arc<OAuthError>>;
+type Turn = Recent<Arc<Discovered>, Arc<OAuthError>>;
 
 impl Discoveries {
     /// Returns the cached result if it is not older than `ttl`, or else runs `asked`. Failures are cached for a
@@ -45,21 +43,9 @@ impl Discoveries {
         F: Future<Output = Result<Discovered, OAuthError>>,
     {
         let turn = self.turn(About::of(server, oauth));
-        let mut known = turn.lock().await;
-        if let Some((at, outcome)) = &*known {
-            let lasts = if outcome.is_ok() {
-                ttl
-            } else {
-                ttl.min(FAILED_DISCOVERY_TTL)
-            };
-            if at.elapsed() < lasts {
-                return outcome.clone().map_err(OAuthError::Known);
-            }
-        }
-        let outcome = Box::pin(asked()).await;
-        let outcome = outcome.map(Arc::new).map_err(Arc::new);
-        *known = Some((Instant::now(), outcome.clone()));
-        outcome.map_err(OAuthError::Known)
+        let ttl = (ttl, ttl.min(FAILED_DISCOVERY_TTL));
+        let asked = async || asked().await.map(Arc::new).map_err(Arc::new);
+        turn.get(ttl, asked).await.map_err(OAuthError::Known)
     }
 
     /// Forgets a server after a sign-in was completed: if the token turns out to be useless, the next sign-in must

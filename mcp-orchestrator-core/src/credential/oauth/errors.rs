@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::fetch::FetchError;
+use crate::oauth::{DocumentError, TokenError};
+pub(super) use crate::oauth::{error_code, shortened};
 
 /// Retry delay after a failure of an issuer that names none.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum length of foreign text quoted in a message.
-const MAX_SHOWN: usize = 120;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OAuthError {
@@ -116,19 +116,26 @@ impl From<OAuthError> for Error {
     }
 }
 
-/// Makes foreign text safe for a message: printable ASCII only, and short.
-pub(super) fn shortened(text: &str) -> String {
-    let plain = text.chars().filter(|c| matches!(c, ' '..='~'));
-    plain.take(MAX_SHOWN).collect()
+impl From<DocumentError> for OAuthError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Fetch(error) => Self::Fetch(error),
+            DocumentError::Status { place, status } => Self::Status { place, status },
+            DocumentError::NoDocument(place) => Self::Metadata(place),
+        }
+    }
 }
 
-/// Reduces an issuer's error code to word characters.
-pub(super) fn code(text: &str) -> String {
-    let is_word = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let word: String = text.chars().filter(is_word).take(60).collect();
-    if word.is_empty() {
-        "no reason".to_owned()
-    } else {
-        word
+impl From<TokenError> for OAuthError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Fetch(error) => Self::Fetch(error),
+            TokenError::Refused(code) => Self::Refused(code),
+            TokenError::NotNow { why, after } => Self::NotNow {
+                why,
+                after: after.unwrap_or(RETRY_INTERVAL),
+            },
+            TokenError::Foreign(why) => Self::Foreign(why),
+        }
     }
 }

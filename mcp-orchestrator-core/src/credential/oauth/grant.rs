@@ -6,13 +6,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::client::Client;
-use super::documents::{Token, same_issuer};
 use super::errors::OAuthError;
-use crate::credential::secret_json::{SecretText, from_secret, to_secret};
 use crate::credential::{Generation, Renewable, Revision, StoredCredential};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
+use crate::oauth::{Token, same_issuer};
 use crate::seal::random_text;
+use crate::secret_json::{SecretText, from_secret, to_secret};
 use crate::server::{OAuthGrant, OAuthSpec};
 
 /// How long before it expires a token is renewed; at most a quarter of its lifetime.

@@ -16,11 +16,8 @@ mod flow;
 pub(crate) mod fuzz;
 mod grant;
 mod job;
-mod page;
-mod proof;
 mod quota;
 mod renewals;
-mod token;
 mod unstored;
 
 use std::fmt;

@@ -20,7 +20,7 @@ use super::{OAuthOptions, Room};
 use crate::backoff::delay;
 use crate::credential::{
     Generation, InstallationKey, Installations, Precondition, Protection, Renewal, Renewed,
-    Revision, StoredCredential,
+    Revision,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_FAILED_RENEWALS, MAX_RENEWAL_BACKOFF};

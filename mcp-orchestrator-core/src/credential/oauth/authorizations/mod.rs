@@ -14,18 +14,19 @@ pub use self::types::{
 };
 use super::client::{Client, Clients, Wanted, forget, returned};
 use super::discover::{Discovered, free};
-use super::documents::Token;
-use super::errors::{OAuthError, code, shortened};
+use super::errors::{OAuthError, error_code, shortened};
 use super::flow::{About, Flow};
 use super::grant::{Grant, installed, is_from, union};
-use super::page::{OFFLINE, Page};
-use super::token::TokenEndpoint;
 use super::{OAuthOptions, Room};
-use crate::credential::secret_json::SecretText;
 use crate::credential::{InstallationKey, Installations};
 use crate::error::Result;
+use crate::fetch::Trust;
 use crate::id::SlotName;
+use crate::oauth::{
+    AuthMethod, AuthorizationUrl, OFFLINE_ACCESS, Token, TokenEndpoint, token_answer,
+};
 use crate::seal::random_text;
+use crate::secret_json::SecretText;
 use crate::server::{OAuthGrant, OAuthSpec, ServerSpec};
 
 /// Signs users in at the issuers of upstream servers.
@@ -105,17 +106,18 @@ impl Authorizations {
         let token_endpoint = token_endpoint.ok_or_else(|| lacks("token endpoint"))?;
         let (client, scopes) = self.client(server, oauth, new, found).await?;
         let verifier = random_text(32);
-        let page = Page {
-            address: page,
-            client: &client.id,
+        let url = AuthorizationUrl {
+            endpoint: page,
+            client_id: &client.id,
             redirect_uri: new.redirect_uri,
             state,
             verifier: &verifier,
+            nonce: None,
             resource: found.resource.as_deref(),
-            more: &oauth.authorization_parameters,
+            extra: &oauth.authorization_parameters,
         };
-        let url = page
-            .url(&scopes)
+        let url = url
+            .build(&scopes)
             .ok_or_else(|| lacks("authorization endpoint"))?;
         let about = About {
             key: new.key,
@@ -190,9 +192,9 @@ impl Authorizations {
             .issuer
             .scopes_supported
             .iter()
-            .any(|scope| scope == OFFLINE);
-        if offline && !scopes.iter().any(|scope| scope == OFFLINE) {
-            scopes.push(OFFLINE.to_owned());
+            .any(|scope| scope == OFFLINE_ACCESS);
+        if offline && !scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
+            scopes.push(OFFLINE_ACCESS.to_owned());
         }
         Ok(scopes)
     }
@@ -254,12 +256,14 @@ impl Authorizations {
         let free = free(server, oauth);
         let endpoint = TokenEndpoint {
             fetcher: &room.fetcher,
-            free: &free,
+            trust: Trust::Told(&free),
             place: &flow.token_endpoint,
-            client: &flow.client,
-            oauth,
+            client: flow.client.credentials(),
+            configured: oauth.client_auth.map(AuthMethod::from),
+            extra: &oauth.token_parameters,
         };
-        let token = endpoint.ask(&parameters).await;
+        let token = endpoint.ask(&parameters, token_answer).await;
+        let token = token.map_err(OAuthError::from);
         let store = &**room.installations.store();
         match &token {
             Err(OAuthError::Refused(code)) if is_unknown_client(code) => {
@@ -268,7 +272,8 @@ impl Authorizations {
             Err(_) => {}
             Ok(_) => self.returned(flow).await,
         }
-        Ok(token?)
+        let (token, method) = token?;
+        Ok((token, flow.client.authenticating_by(method)))
     }
 
     /// Records that the issuer knows the client of this sign-in.
@@ -312,7 +317,7 @@ impl Authorizations {
             } else {
                 self.returned(&flow).await;
             }
-            return Err(OAuthError::Denied(code(error)).into());
+            return Err(OAuthError::Denied(error_code(error)).into());
         }
         let code = answer.code.ok_or(OAuthError::NoCode)?;
         let (token, client) = self.exchange(server, oauth, &flow, &code).await?;

@@ -9,13 +9,12 @@ use http::header::WWW_AUTHENTICATE;
 
 use self::question::{QUESTION, absolute, canonical, question_headers};
 
-use super::documents::{
-    IssuerMetadata, ResourceMetadata, covers, issuer_places, origin, resource_places, same_issuer,
-};
+use super::documents::{ResourceMetadata, covers, resource_places};
 use super::errors::{OAuthError, shortened};
 use crate::challenge::Challenge;
-use crate::fetch::{Ask, FetchError, Fetcher, Redirects, Site, Trust, shown};
+use crate::fetch::{Ask, FetchError, Fetcher, Redirects, Site, Trust};
 use crate::limits::{MAX_AUTHORIZATION_SERVERS, MAX_FOUND_SCOPES};
+use crate::oauth::{IssuerMetadata, document, issuer_places, origin, same_issuer};
 use crate::server::{
     Launch, OAuthClient, OAuthGrant, OAuthResource, OAuthSpec, Remote, ServerSpec,
 };
@@ -333,24 +332,14 @@ impl Asker<'_> {
         }
     }
 
-    /// Fetches a document. The content decides rather than the status: some HTML pages come with 200, and some
-    /// documents with 404.
+    /// Fetches a document of the server or the issuer.
     async fn document<T>(
         &self,
         place: &str,
         read: fn(&[u8]) -> Option<T>,
     ) -> Result<T, OAuthError> {
-        let ask = Ask::get(place, Trust::Told(self.free), Redirects::Follow);
-        let answer = self.fetcher.ask(ask).await?;
-        if let Some(document) = read(&answer.body) {
-            return Ok(document);
-        }
-        let place = shown(place).to_owned();
-        if answer.status.is_success() {
-            return Err(OAuthError::Metadata(place));
-        }
-        let status = answer.status.as_u16();
-        Err(OAuthError::Status { place, status })
+        let access = (Trust::Told(self.free), Redirects::Follow);
+        Ok(document(self.fetcher, place, access, read).await?)
     }
 }
 

@@ -9,7 +9,6 @@ use super::{Found, Job};
 use crate::backoff::Backoff;
 use crate::credential::oauth::Room;
 use crate::credential::oauth::claim::Claim;
-use crate::credential::oauth::documents::Token;
 use crate::credential::oauth::errors::OAuthError;
 use crate::credential::oauth::grant::{Grant, installed, renewed, union};
 use crate::credential::{
@@ -17,6 +16,7 @@ use crate::credential::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
+use crate::oauth::Token;
 use crate::server::OAuthGrant;
 
 /// Number of immediate attempts if other processes write the same record.
