@@ -19,7 +19,7 @@ use crate::connection::Site;
 /// The environment variable that is set for completion requests.
 pub(crate) const VARIABLE: &str = "MCP_ORCHESTRATOR_COMPLETE";
 /// Timeout for names, because the shell waits.
-const PATIENCE: Duration = Duration::from_secs(2);
+const NAMES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Answers a completion request of a shell, if there is one, and exits. Must be called before the runtime starts.
 /// `command` returns all arguments that can be completed.
@@ -66,7 +66,7 @@ fn names() -> Names {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let asked = async { tokio::time::timeout(PATIENCE, running(&site)).await };
+    let asked = async { tokio::time::timeout(NAMES_TIMEOUT, running(&site)).await };
     let running = runtime
         .ok()
         .and_then(|runtime| runtime.block_on(asked).ok());

@@ -108,11 +108,17 @@ pub mod fetch;
 #[cfg(any(feature = "jwt", feature = "oauth"))]
 #[cfg_attr(
     not(all(feature = "jwt", feature = "oauth")),
-    expect(dead_code, reason = "each of its users needs a part of it")
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "each of its users needs a part of it"
+    )
 )]
 mod oauth;
 #[cfg(feature = "outbound")]
 pub mod outbound;
+#[cfg(any(feature = "outbound", feature = "kubernetes"))]
+mod tls;
 mod transport;
 
 // Tier 3: the engine.

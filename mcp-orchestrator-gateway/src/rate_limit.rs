@@ -76,7 +76,7 @@ impl Bucket {
 }
 
 fn too_many(retry_after: Duration) -> Error {
-    let text = "too many sign-ins were begun: try again later";
+    let text = "too many sign-ins were started: try again later";
     Error::new(ErrorKind::Overloaded, text).with_retry_after(retry_after)
 }
 

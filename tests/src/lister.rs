@@ -21,7 +21,7 @@ use crate::gateway::server_id;
 
 /// A request that the server received.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// Its method.
     pub method: String,
     /// Its parameters; null if absent.
@@ -30,7 +30,7 @@ pub struct Asked {
     pub before: usize,
 }
 
-impl Asked {
+impl ReceivedRequest {
     /// Returns `true` if the request has this method.
     pub fn is(&self, method: &str) -> bool {
         self.method == method
@@ -68,7 +68,7 @@ pub struct Lister {
 }
 
 struct Shared {
-    answers: Box<dyn Fn(&Asked) -> Answer + Send + Sync>,
+    answers: Box<dyn Fn(&ReceivedRequest) -> Answer + Send + Sync>,
     counts: Arc<Mutex<HashMap<String, usize>>>,
     changes: watch::Sender<u64>,
 }
@@ -84,7 +84,9 @@ impl Lister {
     ///
     /// # Panics
     /// If it cannot listen.
-    pub async fn start(answers: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+    pub async fn start(
+        answers: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let counts = Arc::<Mutex<HashMap<String, usize>>>::default();
@@ -136,7 +138,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let (Some(method), Some(id)) = (message["method"].as_str(), message.get("id")) else {
         return StatusCode::ACCEPTED.into_response();
     };
-    let asked = Asked {
+    let asked = ReceivedRequest {
         method: method.to_owned(),
         params: message["params"].clone(),
         before: {
@@ -186,7 +188,7 @@ fn changes(shared: &Shared) -> Response {
     (headers, Body::from_stream(events)).into_response()
 }
 
-fn usual(asked: &Asked) -> Answer {
+fn usual(asked: &ReceivedRequest) -> Answer {
     Answer::result(&match &asked.method[..] {
         "initialize" => json!({
             "protocolVersion": "2025-11-25",

@@ -11,6 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 
 use super::error::ConnectorError;
+use crate::tls;
 
 /// A client certificate and the hosts that it is presented to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,9 +126,7 @@ impl Identity {
 }
 
 fn roots(extra: Option<&Path>) -> Result<RootCertStore, ConnectorError> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs);
+    let (mut roots, error) = tls::system_roots();
     if let Some(path) = extra {
         const WHAT: &str = "certificate authorities";
         for certificate in certificates(WHAT, path)? {
@@ -137,8 +136,7 @@ fn roots(extra: Option<&Path>) -> Result<RootCertStore, ConnectorError> {
         }
     }
     if roots.is_empty() {
-        let first = native.errors.first();
-        let why = first.map(|error| format!(" ({error})")).unwrap_or_default();
+        let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(ConnectorError::NoAuthority(why));
     }
     Ok(roots)
@@ -148,11 +146,7 @@ fn config(
     roots: &RootCertStore,
     identity: Option<&ClientCertificate>,
 ) -> Result<Arc<ClientConfig>, ConnectorError> {
-    // An explicit provider: an embedding program may have installed a different one for the process, or none.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots.clone());
+    let builder = tls::client()?.with_root_certificates(roots.clone());
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(files) => {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::credential::Credential;
 
 /// Minimum time before its expiry at which a token is renewed.
-const AHEAD: Duration = Duration::from_mins(5);
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_mins(5);
 /// Delay before the token is requested again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -35,7 +35,7 @@ impl Times {
             left.unwrap_or_default()
         });
         // A short-lived token is renewed after half of its lifetime.
-        let ahead = |left: Duration| AHEAD.max(start * 2).min(left / 2);
+        let ahead = |left: Duration| RENEW_BEFORE_EXPIRY.max(start * 2).min(left / 2);
         Self {
             start,
             end: left.map(|left| now + left),

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_principal_has_left_what_the_directory_took_away() {
+    fn renewed_principal_loses_teams_removed_from_the_directory() {
         let directory = Directory::new(&people());
         let bob = directory.complete(user("bob", &["x"]));
         let teams = |principal: &Arc<Principal>| -> Vec<String> {

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::Space;
+use crate::cluster::TestNamespace;
 
 /// Forwards bytes to the API server.
 pub(crate) struct Proxy {
@@ -26,17 +26,17 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts a proxy and opens access as the cluster's administrator.
-    pub(crate) async fn start(space: &Space) -> Self {
+    pub(crate) async fn start(space: &TestNamespace) -> Self {
         let config = Kubeconfig::read_from(&space.kubeconfig).unwrap();
         Self::over(space, config).await
     }
 
     /// Starts a proxy and opens access as the account of this token file.
-    pub(crate) async fn start_as(space: &Space, token: &Path) -> Self {
+    pub(crate) async fn start_as(space: &TestNamespace, token: &Path) -> Self {
         Self::over(space, space.config_of(token)).await
     }
 
-    async fn over(space: &Space, mut config: Kubeconfig) -> Self {
+    async fn over(space: &TestNamespace, mut config: Kubeconfig) -> Self {
         let cluster = config.clusters[0].cluster.as_mut().unwrap();
         let server: http::Uri = cluster.server.as_ref().unwrap().parse().unwrap();
         let upstream = server.authority().unwrap().to_string();

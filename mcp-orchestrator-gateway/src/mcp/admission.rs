@@ -121,7 +121,7 @@ impl Admission {
     {
         let lost = lost(self.clone(), parts.clone(), Box::new(check));
         response.map(|body| {
-            Body::new(Guarded {
+            Body::new(GuardedBody {
                 body: Some(body),
                 lost: Box::pin(lost),
             })
@@ -210,12 +210,12 @@ async fn lost(admission: Admission, parts: Parts, check: Box<Check>) {
 }
 
 /// A body that ends early when access is lost.
-struct Guarded {
+struct GuardedBody {
     body: Option<Body>,
     lost: BoxFuture<'static, ()>,
 }
 
-impl HttpBody for Guarded {
+impl HttpBody for GuardedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

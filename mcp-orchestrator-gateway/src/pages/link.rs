@@ -176,7 +176,7 @@ fn page(
         p {
             @match opened.link.why {
                 LinkReason::Missing => "A tool that you called needs a credential, and none is installed.",
-                LinkReason::Expired => "A tool was called whose credential does not work any more.",
+                LinkReason::Expired => "A tool was called whose credential no longer works.",
             }
         }
         dl {

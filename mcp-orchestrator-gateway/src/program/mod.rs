@@ -165,7 +165,8 @@ impl Gateway {
         let next = live.next(&reloader.control, &self.settings);
         let next = next.map_err(Failure::run)?;
         live.take(&self.built, next);
-        let mut beside = self.beside(reloader);
+        // The control endpoint reloads through it, even if the files cannot be watched.
+        let mut beside = self.beside(Arc::clone(&reloader));
         let authenticators = live.authenticators();
         beside.spawn(async move { authenticators.fetch_keys().await });
         let grace = self.args.grace();

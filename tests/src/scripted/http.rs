@@ -215,9 +215,9 @@ fn is_response(say: &Say) -> bool {
 }
 
 /// Counts requests that are dropped before they are complete.
-struct Left(Arc<Shared>, bool);
+struct DropCounter(Arc<Shared>, bool);
 
-impl Drop for Left {
+impl Drop for DropCounter {
     fn drop(&mut self) {
         if self.1 {
             self.0.table().left += 1;
@@ -293,7 +293,7 @@ async fn post(
         server.take(body, headers, call, general).await;
         return status(StatusCode::ACCEPTED);
     }
-    let mut left = Left(Arc::clone(shared), true);
+    let mut left = DropCounter(Arc::clone(shared), true);
     shared
         .table()
         .tasks
@@ -341,7 +341,7 @@ fn everybody(shared: &Arc<Shared>) -> Out {
 }
 
 fn get(shared: &Arc<Shared>, id: &str, last: Option<String>) -> Response {
-    let left = Left(Arc::clone(shared), false);
+    let left = DropCounter(Arc::clone(shared), false);
     if let Some(last) = last {
         let rest = shared.table().cut.remove(&last);
         return match rest {
@@ -365,7 +365,7 @@ fn events(
     shared: &Arc<Shared>,
     first: Option<Say>,
     said: mpsc::UnboundedReceiver<Say>,
-    left: Left,
+    left: DropCounter,
 ) -> Response {
     let from = (Some((said, left)), first, Arc::clone(shared));
     let stream = stream::unfold(from, |(from, first, shared)| async move {

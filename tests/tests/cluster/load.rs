@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// A call that takes longer counts as hung.
-const LONGEST: Duration = Duration::from_secs(100);
+const HUNG_AFTER: Duration = Duration::from_secs(100);
 /// Consecutive successful calls after which a client counts as served again.
-const ENOUGH: usize = 3;
+const RECOVERED_AFTER_CALLS: usize = 3;
 /// Clients per era.
-const EACH: usize = 2;
+const CLIENTS_PER_ERA: usize = 2;
 
 /// The record of one call.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl Load {
             stop: CancellationToken::new(),
             clients: JoinSet::new(),
         };
-        for client in 0..2 * EACH {
+        for client in 0..2 * CLIENTS_PER_ERA {
             let dialect = match client % 2 {
                 0 => Dialect::Modern,
                 _ => Dialect::Legacy(None),
@@ -99,7 +99,7 @@ impl Load {
                 news.await;
             }
         };
-        if timeout(2 * LONGEST, good).await.is_err() {
+        if timeout(2 * HUNG_AFTER, good).await.is_err() {
             let seen = self.log.seen.lock();
             let last: Vec<_> = seen.iter().rev().take(12).collect();
             panic!("calls do not become good again: {last:#?}");
@@ -108,12 +108,16 @@ impl Load {
 
     fn is_good(&self, since: Instant) -> bool {
         let seen = self.log.seen.lock();
-        (0..2 * EACH).all(|client| {
+        (0..2 * CLIENTS_PER_ERA).all(|client| {
             self.servers.iter().all(|server| {
                 let own = seen.iter().rev();
                 let mut own = own.filter(|it| it.client == client && it.server == *server);
                 let good = |it: &Seen| it.error.is_none() && it.began >= since;
-                own.by_ref().take(ENOUGH).filter(|it| good(it)).count() == ENOUGH
+                own.by_ref()
+                    .take(RECOVERED_AFTER_CALLS)
+                    .filter(|it| good(it))
+                    .count()
+                    == RECOVERED_AFTER_CALLS
             })
         })
     }
@@ -131,7 +135,7 @@ impl Load {
     /// Stops the clients and checks that none hangs.
     pub(crate) async fn end(mut self) {
         self.stop.cancel();
-        while let Some(ended) = timeout(LONGEST, self.clients.join_next()).await.unwrap() {
+        while let Some(ended) = timeout(HUNG_AFTER, self.clients.join_next()).await.unwrap() {
             ended.unwrap();
         }
     }
@@ -244,10 +248,12 @@ impl Caller {
                     return;
                 }
                 let began = Instant::now();
-                let called = timeout(LONGEST, self.call(&server, n)).await;
+                let called = timeout(HUNG_AFTER, self.call(&server, n)).await;
                 let error = match called {
                     Ok(called) => called.err(),
-                    Err(_) => Some(format!("hung: {server} did not answer within {LONGEST:?}")),
+                    Err(_) => Some(format!(
+                        "hung: {server} did not answer within {HUNG_AFTER:?}"
+                    )),
                 };
                 let seen = Seen {
                     client: self.client,

@@ -23,7 +23,7 @@ type Answer = Result<Option<Arc<Credential>>, Arc<Error>>;
 type Flight = Shared<BoxFuture<'static, Answer>>;
 
 /// Upper limit on how long anything is cached, whatever the options allow.
-const LONGEST: Duration = Duration::from_hours(24);
+const MAX_CACHE_TTL: Duration = Duration::from_hours(24);
 
 /// How long a credential is cached.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub(super) struct Lifetime {
 pub(super) struct Entry {
     pub(super) key: Key,
     kept: ArcSwapOption<Kept>,
-    asked: Mutex<Asked>,
+    asked: Mutex<LastResolution>,
 }
 
 struct Kept {
@@ -46,7 +46,7 @@ struct Kept {
 
 /// The last resolution. It runs as long as at least one caller waits for it.
 #[derive(Default)]
-struct Asked {
+struct LastResolution {
     number: u64,
     rejected: Option<(Revision, Generation)>,
     flight: Option<WeakShared<BoxFuture<'static, Answer>>>,
@@ -116,7 +116,7 @@ impl Entry {
     pub(super) fn of_use(&self, now: Instant) -> Option<Instant> {
         let asked = self.asked.lock();
         if asked.running().is_some() {
-            return Some(now + LONGEST);
+            return Some(now + MAX_CACHE_TTL);
         }
         let kept = self.kept.load();
         kept.as_ref()
@@ -172,7 +172,7 @@ impl Entry {
         });
         self.kept.store(Some(Arc::new(Kept {
             credential: Arc::clone(credential),
-            until: Instant::now() + age.min(LONGEST),
+            until: Instant::now() + age.min(MAX_CACHE_TTL),
         })));
     }
 }
@@ -183,7 +183,7 @@ impl fmt::Debug for Entry {
     }
 }
 
-impl Asked {
+impl LastResolution {
     fn running(&self) -> Option<Flight> {
         let flight = self.flight.as_ref()?.upgrade()?;
         // A finished resolution may still be held by a waiter that has not been polled yet.

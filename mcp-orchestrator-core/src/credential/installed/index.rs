@@ -302,16 +302,16 @@ mod tests {
 
     #[test]
     fn each_install_copies_only_part_of_the_index() {
-        const MANY: usize = 3000;
+        const COUNT: usize = 3000;
         let index = Index::default();
         let broken = Entry::broken(Error::new(crate::error::ErrorKind::Internal, "x"));
-        for number in 0..MANY {
+        for number in 0..COUNT {
             index.set(&key(number), Some(&broken));
         }
         let copied = index.copied.load(Ordering::Relaxed);
         // Copying the whole index each time would copy 4.5 million entries.
-        assert!(copied < MANY * 20, "{copied}");
-        assert_eq!(index.all().len(), MANY);
+        assert!(copied < COUNT * 20, "{copied}");
+        assert_eq!(index.all().len(), COUNT);
         index.set(&key(7), None);
         assert!(index.get(&key(7)).is_none() && index.get(&key(8)).is_some());
         index.replace(vec![(key(9), broken)]);

@@ -20,7 +20,7 @@ use crate::runtime::kubernetes::client::errors::Action;
 use crate::runtime::kubernetes::names::ORCHESTRATOR;
 
 /// How long the last value is used while the API server is unreachable.
-const LASTS: Duration = Duration::from_mins(10);
+const MAX_STALE_AGE: Duration = Duration::from_mins(10);
 
 /// Reads Secrets of one namespace. While the API server is unreachable, a value read within the last ten minutes is
 /// used, so that calls to running instances keep working.
@@ -69,7 +69,7 @@ impl ClusterSecrets {
     fn keep(&self, name: &str, data: Option<&Arc<SecretData>>) {
         let now = Instant::now();
         let mut last = self.last.lock();
-        last.retain(|known, last| known != name && now.duration_since(last.at) < LASTS);
+        last.retain(|known, last| known != name && now.duration_since(last.at) < MAX_STALE_AGE);
         if let Some(data) = data {
             let data = Arc::clone(data);
             last.insert(name.to_owned(), Last { at: now, data });
@@ -78,7 +78,9 @@ impl ClusterSecrets {
 
     fn kept(&self, name: &str) -> Option<Arc<SecretData>> {
         let last = self.last.lock();
-        let last = last.get(name).filter(|last| last.at.elapsed() < LASTS)?;
+        let last = last
+            .get(name)
+            .filter(|last| last.at.elapsed() < MAX_STALE_AGE)?;
         Some(Arc::clone(&last.data))
     }
 }

@@ -169,7 +169,7 @@ impl SealedFile {
         };
         done.map_err(|failed| {
             if failed.is_lasting() {
-                tracing::warn!(store = %self.path.display(), ?failed, "the store of credentials is opened anew");
+                tracing::warn!(store = %self.path.display(), ?failed, "the credential store is opened again");
                 self.held().database = None;
             }
             failed.into_error(&self.name())

@@ -32,7 +32,7 @@ pub(super) const DOCUMENT: &str = "/oauth/client.json";
 /// Path that issuers redirect browsers to, below the public URL.
 pub(super) const CALLBACK: &str = "/oauth/callback";
 /// How long a registration for a sign-in with a loopback redirect URI is kept.
-const FOR_ONCE: Duration = Duration::from_hours(1);
+const LOOPBACK_REGISTRATION_TTL: Duration = Duration::from_hours(1);
 
 /// A client at an issuer.
 #[derive(Clone, Serialize, Deserialize)]
@@ -253,7 +253,7 @@ impl Clients<'_> {
                 word.and_then(AuthMethod::of).unwrap_or(asked)
             }
         };
-        let once = loopback.then(|| SystemTime::now() + FOR_ONCE);
+        let once = loopback.then(|| SystemTime::now() + LOOPBACK_REGISTRATION_TTL);
         let kept = Kept {
             id: made.client_id,
             secret: made.client_secret,

@@ -15,11 +15,11 @@ use crate::server::{Launch, OAuthEndpoints, OAuthSpec, ServerSpec};
 
 /// Cached discoveries by their inputs.
 #[derive(Debug, Default)]
-pub(super) struct Discoveries(Mutex<HashMap<About, Arc<Turn>>>);
+pub(super) struct Discoveries(Mutex<HashMap<DiscoveryInputs, Arc<CachedDiscovery>>>);
 
 /// Everything that a discovery depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct About {
+struct DiscoveryInputs {
     server: ServerId,
     url: Option<String>,
     issuer: Option<String>,
@@ -28,7 +28,7 @@ struct About {
     rest: String,
 }
 
-type Turn = Recent<Arc<Discovered>, Arc<OAuthError>>;
+type CachedDiscovery = Recent<Arc<Discovered>, Arc<OAuthError>>;
 
 impl Discoveries {
     /// Returns the cached result if it is not older than `ttl`, or else runs `asked`. Failures are cached for a
@@ -42,7 +42,7 @@ impl Discoveries {
     where
         F: Future<Output = Result<Discovered, OAuthError>>,
     {
-        let turn = self.turn(About::of(server, oauth));
+        let turn = self.turn(DiscoveryInputs::of(server, oauth));
         let ttl = (ttl, ttl.min(FAILED_DISCOVERY_TTL));
         let asked = async || asked().await.map(Arc::new).map_err(Arc::new);
         turn.get(ttl, asked).await.map_err(OAuthError::Known)
@@ -54,7 +54,7 @@ impl Discoveries {
         self.0.lock().retain(|about, _| about.server != *server);
     }
 
-    fn turn(&self, about: About) -> Arc<Turn> {
+    fn turn(&self, about: DiscoveryInputs) -> Arc<CachedDiscovery> {
         let mut all = self.0.lock();
         if all.len() >= MAX_DISCOVERIES && !all.contains_key(&about) {
             // Entries that no caller is using are evicted.
@@ -64,7 +64,7 @@ impl Discoveries {
     }
 }
 
-impl About {
+impl DiscoveryInputs {
     fn of(server: &ServerSpec, oauth: &OAuthSpec) -> Self {
         let mut url = None;
         if let Launch::Remote(remote) = &server.launch {

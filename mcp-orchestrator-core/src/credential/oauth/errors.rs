@@ -13,11 +13,11 @@ pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OAuthError {
-    #[error("its issuer cannot be asked: {0}")]
+    #[error("the issuer is unavailable: {0}")]
     Fetch(#[from] FetchError),
-    #[error("{place} answered HTTP {status}")]
+    #[error("{place} returned HTTP {status}")]
     Status { place: String, status: u16 },
-    #[error("{0} answered something that is no metadata")]
+    #[error("{0} returned no metadata")]
     Metadata(String),
     #[error("it does not say who gives tokens for it: name `oauth.issuer`")]
     NoIssuer,
@@ -49,19 +49,19 @@ pub(super) enum OAuthError {
         "issuer {issuer} refused to register a client ({why}): register one there and name it as `oauth.client_id`"
     )]
     Unregistered { issuer: String, why: String },
-    #[error("it does not speak OAuth: its entry has no `oauth`")]
+    #[error("OAuth is not configured: its entry has no `oauth`")]
     NoOAuth,
     #[error("its tokens need no person: they are obtained when they are needed")]
     NoPerson,
-    #[error("this sign-in is not known here: it is over, was used already, or never began")]
+    #[error("unknown sign-in: it has expired, was used already, or does not exist")]
     UnknownFlow,
-    #[error("this sign-in was begun by somebody else")]
+    #[error("this sign-in was started by another user")]
     OtherPerson,
-    #[error("the answer of the sign-in does not come from issuer {0}")]
+    #[error("the response of the sign-in is not from issuer {0}")]
     OtherSender(String),
     #[error("the issuer ended the sign-in ({0})")]
     Denied(String),
-    #[error("the answer of the sign-in holds no code")]
+    #[error("the response of the sign-in contains no code")]
     NoCode,
     #[error("the issuer gave no token ({0})")]
     Refused(String),
@@ -75,7 +75,7 @@ pub(super) enum OAuthError {
     Known(Arc<Self>),
     #[error("its token is from issuer {0}, and the configuration names another one")]
     IssuerChanged(String),
-    #[error("it wants scopes {0}, which its token was asked for already")]
+    #[error("it requires scopes {0}, which were already requested for its token")]
     ScopesInVain(String),
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Flow {
 }
 
 /// What a flow is for.
-pub(super) struct About<'a> {
+pub(super) struct FlowPurpose<'a> {
     pub(super) key: &'a InstallationKey,
     pub(super) for_whom: &'a str,
     pub(super) redirect_uri: &'a str,
@@ -53,7 +53,7 @@ pub(super) struct About<'a> {
 }
 
 impl Flow {
-    pub(super) fn new(about: About<'_>, client: Client, issuer: String) -> Self {
+    pub(super) fn new(about: FlowPurpose<'_>, client: Client, issuer: String) -> Self {
         Self {
             server: about.key.server.to_string(),
             owner: about.key.owner.to_string(),

@@ -69,7 +69,7 @@ impl Default for OAuthOptions {
 }
 
 /// State shared by sign-ins and renewals.
-struct Room {
+struct OAuthState {
     installations: Installations,
     fetcher: Fetcher,
     options: OAuthOptions,
@@ -78,7 +78,7 @@ struct Room {
     unstored: Unstored,
 }
 
-impl Room {
+impl OAuthState {
     fn new(installations: Installations, options: OAuthOptions) -> Arc<Self> {
         Arc::new(Self {
             installations,
@@ -106,7 +106,7 @@ impl Room {
     }
 }
 
-impl fmt::Debug for Room {
+impl fmt::Debug for OAuthState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OAuth")
             .field("installations", &self.installations)

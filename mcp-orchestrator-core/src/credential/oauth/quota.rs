@@ -41,7 +41,7 @@ impl Quota {
         let own = counts.sign_ins.get(for_whom);
         let first = own.and_then(|own| own.front()).map(|(_, at)| *at);
         if own.map_or(0, VecDeque::len) >= MAX_SIGN_INS_PER_CALLER {
-            return Err(too_many("sign-ins were begun and not ended", first));
+            return Err(too_many("sign-ins are in progress", first));
         }
         if all >= MAX_SIGN_INS {
             return Err(too_many("sign-ins are on their way", None));

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::errors::RETRY_INTERVAL;
 use super::grant::{Grant, wanting, with_grant};
 use super::job::Job;
-use super::{OAuthOptions, Room};
+use super::{OAuthOptions, OAuthState};
 use crate::backoff::delay;
 use crate::credential::{
     Generation, InstallationKey, Installations, Precondition, Protection, Renewal, Renewed,
@@ -36,7 +36,7 @@ type Flight = Shared<BoxFuture<'static, Answer>>;
 
 /// Renews the tokens of installed credentials by OAuth.
 pub struct Renewals {
-    room: Arc<Room>,
+    room: Arc<OAuthState>,
     tasks: TaskTracker,
     known: Arc<Mutex<Known>>,
 }
@@ -60,7 +60,7 @@ impl Renewals {
     /// Renews what is installed in this store.
     pub fn new(installations: Installations, options: OAuthOptions) -> Self {
         Self {
-            room: Room::new(installations, options),
+            room: OAuthState::new(installations, options),
             tasks: TaskTracker::new(),
             known: Arc::default(),
         }

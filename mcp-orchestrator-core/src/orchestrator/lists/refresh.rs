@@ -85,7 +85,7 @@ impl Inner {
         };
         refreshing.insert(key.clone(), running);
         drop(refreshing);
-        let work = Work {
+        let work = FetchTask {
             inner: Arc::clone(self),
             key: key.clone(),
             sender,
@@ -100,14 +100,14 @@ impl Inner {
 }
 
 /// The task that fetches the lists of one key until no further fetch is requested.
-struct Work {
+struct FetchTask {
     inner: Arc<Inner>,
     key: ListKey,
     sender: watch::Sender<FetchProgress>,
     hurry: Arc<Notify>,
 }
 
-impl Work {
+impl FetchTask {
     async fn run(self, first: Arc<Handle>) {
         let mut pace = RefreshInterval::new();
         let mut next = Some(first);

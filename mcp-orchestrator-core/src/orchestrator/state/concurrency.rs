@@ -57,7 +57,7 @@ pub(crate) struct InFlight {
 }
 
 /// Counts one call until it is dropped.
-pub(crate) struct Counted {
+pub(crate) struct CountedCall {
     _principal: Option<Ticket<PrincipalId>>,
     _server: Option<Ticket<ServerId>>,
 }
@@ -83,12 +83,12 @@ impl InFlight {
         &self,
         principal: &PrincipalId,
         server: &ServerId,
-    ) -> Result<Option<Counted>> {
+    ) -> Result<Option<CountedCall>> {
         let (principal, server) = (self.of_principal(principal)?, self.of_server(server)?);
         if principal.is_none() && server.is_none() {
             return Ok(None);
         }
-        Ok(Some(Counted {
+        Ok(Some(CountedCall {
             _principal: principal,
             _server: server,
         }))
@@ -99,14 +99,14 @@ impl InFlight {
         &self,
         principal: &PrincipalId,
         servers: impl Iterator<Item = &'a ServerId>,
-    ) -> Result<Vec<Counted>> {
-        let mut counts: Vec<Counted> = Vec::new();
+    ) -> Result<Vec<CountedCall>> {
+        let mut counts: Vec<CountedCall> = Vec::new();
         for server in servers {
             let of_principal = match counts.first() {
                 None => self.of_principal(principal)?,
                 Some(_) => None,
             };
-            counts.push(Counted {
+            counts.push(CountedCall {
                 _principal: of_principal,
                 _server: self.of_server(server)?,
             });
@@ -144,7 +144,7 @@ fn refused(text: String) -> Error {
 }
 
 /// Returns the same reply, and counts the call until the reply ends.
-pub(crate) fn counted(reply: Reply, counted: Option<Counted>) -> Reply {
+pub(crate) fn counted(reply: Reply, counted: Option<CountedCall>) -> Reply {
     let Some(counted) = counted else {
         return reply;
     };

@@ -22,9 +22,9 @@ use crate::runtime::{InstanceEvent, InstanceKey, Phase, Scope};
 use crate::server::TokenChange;
 
 /// Interval between checks.
-const LOOK: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Time after which an orphan that cannot be adopted is removed.
-const SETTLE: Duration = Duration::from_secs(30);
+const UNADOPTABLE_ORPHAN_TTL: Duration = Duration::from_secs(30);
 /// Delay before a failed stop is retried.
 const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 /// How long an instance with a slot may keep running with a credential that is not in force, when idle and when in use.
@@ -150,7 +150,7 @@ impl Pool {
     /// Handles orphans until the pool closes.
     pub(crate) async fn mind_orphans(self: Arc<Self>) {
         let mut events = self.backend.watch();
-        let mut looks = interval(LOOK);
+        let mut looks = interval(CHECK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -279,8 +279,8 @@ impl Pool {
     /// Handles an instance without a slot if its credential is in force or it has none.
     fn mind(self: &Arc<Self>, key: &InstanceKey, seen: Seen) {
         let Some(idle) = self.idle_limit(key) else {
-            if seen.alone >= SETTLE {
-                self.remove_instance(key, "nobody can come back to it");
+            if seen.alone >= UNADOPTABLE_ORPHAN_TTL {
+                self.remove_instance(key, "no later call can match it");
             }
             return;
         };
@@ -332,7 +332,7 @@ impl Pool {
         if slot.as_ref().is_some_and(|slot| slot.current().is_some()) {
             return;
         }
-        tracing::info!(server = %key.server(), instance = %key, "stopping an instance: nobody has come for it");
+        tracing::info!(server = %key.server(), instance = %key, "stopping an instance: no call matched it");
         let of_token = self.server(key.server()).is_some_and(|server| {
             // The next call has another token, so this instance would never be reattached.
             let spec = server.spec.load();

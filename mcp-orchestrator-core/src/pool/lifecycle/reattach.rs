@@ -18,7 +18,7 @@ use crate::transport::pipe::Ask;
 use crate::transport::{Hello, Place, ended};
 
 /// An instance that exits within this time after it was started or reattached is considered crashed.
-const YOUNG: Duration = Duration::from_secs(10);
+const CRASH_WINDOW: Duration = Duration::from_secs(10);
 
 /// Instances that continue although their conversation broke off, with the result of their handshake.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Lost {
 }
 
 /// Number of failed starts that leave an unresponsive instance alone which ran before.
-const PATIENCE: u32 = 2;
+const MAX_UNRESPONSIVE_STARTS: u32 = 2;
 
 /// Progress of a start, which decides whether a failure leaves the existing instance alone.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Attempt {
         if self.stopped || !(self.ran || progress.ran_before()) {
             return false;
         }
-        !self.reached || error.kind() == ErrorKind::Unavailable || failed < PATIENCE
+        !self.reached || error.kind() == ErrorKind::Unavailable || failed < MAX_UNRESPONSIVE_STARTS
     }
 
     /// Records a failed handshake.
@@ -148,7 +148,7 @@ impl Pool {
         }
         handle.close();
         handle.link.close();
-        if handle.age() < YOUNG {
+        if handle.age() < CRASH_WINDOW {
             let is_own = self.ask(&handle.spec, &handle.key) != Ask::Nobody;
             slot.crashed(Arc::new(ended(&Place::from(&handle.key), exit, is_own)));
         } else {

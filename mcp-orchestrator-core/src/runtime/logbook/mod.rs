@@ -26,9 +26,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Keeps the output of each instance's current and previous run. Clones share one book.
 #[derive(Clone)]
-pub struct LogBook(Arc<Shelf>);
+pub struct LogBook(Arc<LogBookState>);
 
-struct Shelf {
+struct LogBookState {
     limits: LogLimits,
     logs: Mutex<Logs>,
     /// Kept apart from the lines, which may be evicted while their instance still writes.
@@ -69,7 +69,7 @@ impl fmt::Debug for LogBook {
 impl LogBook {
     /// Creates an empty book.
     pub fn new(limits: LogLimits) -> Self {
-        Self(Arc::new(Shelf {
+        Self(Arc::new(LogBookState {
             limits,
             logs: Mutex::default(),
             hidden: Mutex::default(),

@@ -58,7 +58,7 @@ use crate::limits::MAX_STARTS;
 /// Grace period of the children when the backend is dropped.
 const DROP_GRACE: Duration = Duration::from_millis(500);
 /// How long a stop waits for killed processes to disappear before it fails.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs instances as child processes. Unix only; needs `/bin/sh`.
 ///
@@ -162,7 +162,7 @@ impl RuntimeBackend for ProcessBackend {
             return Ok(());
         };
         live.signals.ask(grace, Why::Stopped);
-        let patience = grace.saturating_mul(4).saturating_add(STOP_PATIENCE);
+        let patience = grace.saturating_mul(4).saturating_add(STOP_TIMEOUT);
         let over = tokio::time::timeout(patience, live.over()).await;
         over.map_err(|_| {
             let message = format!("instance {key} was killed and still runs");

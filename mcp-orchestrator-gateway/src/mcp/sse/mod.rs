@@ -34,7 +34,7 @@ use crate::limits::{MAX_SSE_CALLS, MAX_SSE_QUEUE, MAX_SSE_STREAMS, MAX_SSE_STREA
 use crate::mcp::respond;
 
 /// A client's call: the request's id as JSON, and the future that answers it.
-pub(crate) type Work = (String, BoxFuture<'static, Result<Reply>>);
+pub(crate) type QueuedCall = (String, BoxFuture<'static, Result<Reply>>);
 
 /// The open streams, keyed by the last segment of the address that takes their messages.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ pub(crate) struct Channel {
     /// The admission of the request that opened the stream.
     grant: Arc<dyn Grant>,
     session: Mutex<Option<SessionId>>,
-    work: mpsc::Sender<Work>,
+    work: mpsc::Sender<QueuedCall>,
 }
 
 impl Channel {
@@ -62,7 +62,7 @@ impl Channel {
     ///
     /// # Errors
     /// If too many calls wait, or the stream has ended.
-    pub(crate) fn answer(&self, work: Work) -> Result<()> {
+    pub(crate) fn answer(&self, work: QueuedCall) -> Result<()> {
         self.work.try_send(work).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::new(
                 ErrorKind::Overloaded,
@@ -135,7 +135,7 @@ impl SseClients {
 }
 
 /// An event of a stream.
-enum Said {
+enum StreamEvent {
     /// A message of a call or of the general stream.
     Message(Bytes),
     /// A call has begun a session.
@@ -149,8 +149,8 @@ struct Driver {
     clients: Arc<SseClients>,
     orchestrator: Orchestrator,
     channel: Arc<Channel>,
-    queue: mpsc::Receiver<Work>,
-    running: SelectAll<BoxStream<'static, Said>>,
+    queue: mpsc::Receiver<QueuedCall>,
+    running: SelectAll<BoxStream<'static, StreamEvent>>,
     keep_alive: Duration,
 }
 
@@ -168,14 +168,14 @@ impl Driver {
             let room = self.running.len() < MAX_SSE_CALLS;
             tokio::select! {
                 Some(said) = self.running.next(), if !self.running.is_empty() => match said {
-                    Said::Message(message) => {
+                    StreamEvent::Message(message) => {
                         let mut out = BytesMut::with_capacity(message.len() + 32);
                         event(&mut out, "message", &message);
                         return Some(out.freeze());
                     }
-                    Said::Begun(session) => self.begun(session),
-                    Said::Ended(session) if self.is_over(&session) => return None,
-                    Said::Ended(_) => {}
+                    StreamEvent::Begun(session) => self.begun(session),
+                    StreamEvent::Ended(session) if self.is_over(&session) => return None,
+                    StreamEvent::Ended(_) => {}
                 },
                 Some((id, call)) = self.queue.recv(), if room => self.running.push(said(id, call)),
                 () = tokio::time::sleep(self.keep_alive) => {
@@ -203,11 +203,11 @@ impl Driver {
         let messages = general.into_stream().flat_map(|reply| match reply {
             Ok(reply) => messages("null".to_owned(), reply),
             Err(error) => {
-                tracing::debug!(%error, "an HTTP+SSE client hears what belongs to no call no more");
+                tracing::debug!(%error, "an HTTP+SSE client no longer receives messages that belong to no call");
                 stream::empty().boxed()
             }
         });
-        let ended = stream::once(std::future::ready(Said::Ended(session)));
+        let ended = stream::once(std::future::ready(StreamEvent::Ended(session)));
         self.running.push(messages.chain(ended).boxed());
     }
 
@@ -238,10 +238,10 @@ impl Drop for Driver {
 }
 
 /// Returns the events of one call.
-fn said(id: String, call: BoxFuture<'static, Result<Reply>>) -> BoxStream<'static, Said> {
+fn said(id: String, call: BoxFuture<'static, Result<Reply>>) -> BoxStream<'static, StreamEvent> {
     let all = call.into_stream().flat_map(move |answer| match answer {
         Ok(reply) => {
-            let begun = reply.session.clone().map(Said::Begun);
+            let begun = reply.session.clone().map(StreamEvent::Begun);
             // Emits the session first, so that it is registered before the client learns its id.
             stream::iter(begun)
                 .chain(messages(id.clone(), reply))
@@ -249,19 +249,21 @@ fn said(id: String, call: BoxFuture<'static, Result<Reply>>) -> BoxStream<'stati
         }
         Err(error) => {
             let body = errors::json(&error, &id, Era::Legacy);
-            stream::iter([Said::Message(body)]).boxed()
+            stream::iter([StreamEvent::Message(body)]).boxed()
         }
     });
     all.boxed()
 }
 
-fn messages(id: String, reply: Reply) -> BoxStream<'static, Said> {
+fn messages(id: String, reply: Reply) -> BoxStream<'static, StreamEvent> {
     let all = reply.filter_map(move |item| {
         std::future::ready(match item {
             ReplyItem::Notification(message) | ReplyItem::Response(message) => {
-                Some(Said::Message(message.into_bytes()))
+                Some(StreamEvent::Message(message.into_bytes()))
             }
-            ReplyItem::Failed(error) => Some(Said::Message(errors::json(&error, &id, Era::Legacy))),
+            ReplyItem::Failed(error) => {
+                Some(StreamEvent::Message(errors::json(&error, &id, Era::Legacy)))
+            }
             // Only sessions can receive requests; dropping this one refuses it.
             ReplyItem::Request(_) => None,
         })

@@ -15,9 +15,9 @@ pub use self::types::{
 use super::client::{Client, Clients, Wanted, forget, returned};
 use super::discover::{Discovered, free};
 use super::errors::{OAuthError, error_code, shortened};
-use super::flow::{About, Flow};
+use super::flow::{Flow, FlowPurpose};
 use super::grant::{Grant, installed, is_from, union};
-use super::{OAuthOptions, Room};
+use super::{OAuthOptions, OAuthState};
 use crate::credential::{InstallationKey, Installations};
 use crate::error::Result;
 use crate::fetch::Trust;
@@ -31,7 +31,7 @@ use crate::server::{OAuthGrant, OAuthSpec, ServerSpec};
 
 /// Signs users in at the issuers of upstream servers.
 #[derive(Clone)]
-pub struct Authorizations(Arc<Room>);
+pub struct Authorizations(Arc<OAuthState>);
 
 impl fmt::Debug for Authorizations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +42,7 @@ impl fmt::Debug for Authorizations {
 impl Authorizations {
     /// Creates sign-ins that are kept in the store of `installations`.
     pub fn new(installations: Installations, options: OAuthOptions) -> Self {
-        Self(Room::new(installations, options))
+        Self(OAuthState::new(installations, options))
     }
 
     /// Returns the URI that issuers redirect browsers to: the gateway's callback page below its public URL. `None` if
@@ -119,7 +119,7 @@ impl Authorizations {
         let url = url
             .build(&scopes)
             .ok_or_else(|| lacks("authorization endpoint"))?;
-        let about = About {
+        let about = FlowPurpose {
             key: new.key,
             for_whom: new.for_whom,
             redirect_uri: new.redirect_uri,
@@ -282,7 +282,7 @@ impl Authorizations {
         let of = (flow.issuer.as_str(), flow.redirect_uri.as_str());
         if let Err(error) = returned(store, of, &flow.client.id).await {
             // The cost is one additional registration.
-            tracing::debug!(%error, "a client that is known to its issuer cannot be noted");
+            tracing::debug!(%error, "cannot record that the issuer knows the client");
         }
     }
 

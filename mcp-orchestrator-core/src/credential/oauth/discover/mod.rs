@@ -65,13 +65,13 @@ pub(super) async fn discover(
         return Err(OAuthError::SecretWithoutIssuer);
     }
     let free = free(server, oauth);
-    let asker = Asker {
+    let asker = Discovery {
         fetcher,
         free: &free,
     };
     let told = match &server.launch {
         Launch::Remote(remote) if needs_server(oauth) => asker.told(server, oauth, remote).await?,
-        _ => Told::default(),
+        _ => ServerDeclaration::default(),
     };
     let (mut issuer, is_said) = asker.issuer(oauth, &told).await?;
     let endpoints = &oauth.endpoints;
@@ -109,7 +109,7 @@ fn needs_server(oauth: &OAuthSpec) -> bool {
 
 /// What a server declares about its tokens.
 #[derive(Debug, Default)]
-struct Told {
+struct ServerDeclaration {
     resource: Option<String>,
     scopes: Vec<String>,
     issuers: Vec<String>,
@@ -119,25 +119,25 @@ struct Told {
     trouble: Option<OAuthError>,
 }
 
-struct Asker<'a> {
+struct Discovery<'a> {
     fetcher: &'a Fetcher,
     free: &'a [Site],
 }
 
-impl Asker<'_> {
+impl Discovery<'_> {
     async fn told(
         &self,
         server: &ServerSpec,
         oauth: &OAuthSpec,
         remote: &Remote,
-    ) -> Result<Told, OAuthError> {
+    ) -> Result<ServerDeclaration, OAuthError> {
         let challenge = self.challenge(server, oauth, remote).await;
         let challenge = challenge.unwrap_or_default();
-        let mut told = Told {
+        let mut told = ServerDeclaration {
             resource: Some(canonical(&remote.url)),
             convention: Some(origin(&remote.url)),
             scopes: challenge.scopes.clone(),
-            ..Told::default()
+            ..ServerDeclaration::default()
         };
         match self.resource(remote, &challenge).await {
             Ok(metadata) => {
@@ -176,7 +176,7 @@ impl Asker<'_> {
         };
         let answer = self.fetcher.ask(ask).await;
         let answer = answer.inspect_err(|error| {
-            tracing::debug!(server = %server.id, %error, "it cannot be asked what it demands");
+            tracing::debug!(server = %server.id, %error, "the probe of the server failed");
         });
         let answer = answer.ok()?;
         let values = answer.headers.get_all(WWW_AUTHENTICATE).iter();
@@ -236,7 +236,7 @@ impl Asker<'_> {
     async fn issuer(
         &self,
         oauth: &OAuthSpec,
-        told: &Told,
+        told: &ServerDeclaration,
     ) -> Result<(IssuerMetadata, bool), OAuthError> {
         if oauth.names_issuer() {
             return Ok((self.configured(oauth).await?, true));

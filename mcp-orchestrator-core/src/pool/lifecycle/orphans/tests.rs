@@ -245,7 +245,7 @@ async fn instances_of_an_uninstalled_credential_are_removed_after_a_restart() {
     assert_eq!(world.left(SOON).await, ["2"], "the other one runs on");
     *world.store.0.lock() = InForce::Nothing;
     assert!(
-        world.left(LOOK * 2).await.is_empty(),
+        world.left(CHECK_INTERVAL * 2).await.is_empty(),
         "also where no change was told"
     );
 }

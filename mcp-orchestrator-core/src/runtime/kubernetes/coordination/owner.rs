@@ -112,7 +112,7 @@ impl Owner {
                 if replaced {
                     tracing::warn!(
                         configmap = name,
-                        "the owner of all instances was deleted or replaced: the cluster collects what belonged to it, and instances are written anew"
+                        "the owner of all instances was deleted or replaced: the cluster garbage-collects its dependents, and instances are written again"
                     );
                 }
                 self.0.uid.send_if_modified(|last| {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::api_server::{Answer, Asked, access, list, serve, status};
+use super::api_server::{Answer, ReceivedRequest, access, list, serve, status};
 use crate::runtime::kubernetes::Access;
 
 /// The objects of a namespace, by resource and name.
@@ -62,7 +62,7 @@ impl Cluster {
         self.0.lock().forbidden = forbidden.to_vec();
     }
 
-    fn answer(&self, asked: &Asked) -> Answer {
+    fn answer(&self, asked: &ReceivedRequest) -> Answer {
         let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
         let Some((_, rest)) = path.split_once("/namespaces/a/") else {
             return Answer::Whole(404, status(404, "NotFound"));
