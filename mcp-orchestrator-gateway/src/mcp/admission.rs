@@ -121,7 +121,7 @@ impl Admission {
     {
         let lost = lost(self.clone(), parts.clone(), Box::new(check));
         response.map(|body| {
-            Body::new(GuardedBody {
+            Body::new(Guarded {
                 body: Some(body),
                 lost: Box::pin(lost),
             })
@@ -210,12 +210,12 @@ async fn lost(admission: Admission, parts: Parts, check: Box<Check>) {
 }
 
 /// A body that ends early when access is lost.
-struct GuardedBody {
+struct Guarded {
     body: Option<Body>,
     lost: BoxFuture<'static, ()>,
 }
 
-impl HttpBody for GuardedBody {
+impl HttpBody for Guarded {
     type Data = Bytes;
     type Error = axum::Error;
 

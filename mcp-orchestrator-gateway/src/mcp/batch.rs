@@ -20,7 +20,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde_json::value::RawValue;
 
 use super::invalid::{no_session, not_a_message};
-use super::respond::{self, ResponseFormat};
+use super::respond::{self, Manner};
 use crate::limits::MAX_BATCH_LEN;
 
 /// The sender of a batch, its gateway and its session.
@@ -41,11 +41,7 @@ pub(crate) fn is_batch(body: &[u8]) -> bool {
 ///
 /// # Errors
 /// If the body is not a batch, or the session may not send one.
-pub(crate) async fn answer(
-    sender: Sender,
-    body: Bytes,
-    manner: ResponseFormat,
-) -> Result<Response> {
+pub(crate) async fn answer(sender: Sender, body: Bytes, manner: Manner) -> Result<Response> {
     let members = members(&body)?;
     let session = sender.session.as_ref().ok_or_else(no_session)?;
     let spoken =

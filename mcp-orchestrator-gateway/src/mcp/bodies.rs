@@ -31,7 +31,7 @@ struct Taken {
 
 /// The memory that one body takes, released on drop.
 #[derive(Debug)]
-pub(crate) struct BodyReservation<'a> {
+pub(crate) struct Room<'a> {
     memory: &'a BodyMemory,
     principal: &'a Principal,
     taken: usize,
@@ -39,8 +39,8 @@ pub(crate) struct BodyReservation<'a> {
 
 impl BodyMemory {
     /// Creates an empty reservation for a body of this principal.
-    pub(crate) fn room<'a>(&'a self, principal: &'a Principal) -> BodyReservation<'a> {
-        BodyReservation {
+    pub(crate) fn room<'a>(&'a self, principal: &'a Principal) -> Room<'a> {
+        Room {
             memory: self,
             principal,
             taken: 0,
@@ -48,7 +48,7 @@ impl BodyMemory {
     }
 }
 
-impl BodyReservation<'_> {
+impl Room<'_> {
     /// Raises the reservation to `len` bytes. A body larger than a limit is accepted if no other counts towards it.
     fn take(&mut self, len: usize) -> Result<()> {
         if len <= UNCOUNTED_BODY_LEN || len <= self.taken {
@@ -75,7 +75,7 @@ impl BodyReservation<'_> {
     }
 }
 
-impl Drop for BodyReservation<'_> {
+impl Drop for Room<'_> {
     fn drop(&mut self) {
         if self.taken == 0 {
             return;
@@ -107,7 +107,7 @@ pub(crate) async fn read<B>(
     parts: &Parts,
     mut body: B,
     limit: usize,
-    mut room: Option<&mut BodyReservation<'_>>,
+    mut room: Option<&mut Room<'_>>,
 ) -> Result<Bytes>
 where
     B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Unpin,

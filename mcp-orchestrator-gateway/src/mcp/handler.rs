@@ -17,7 +17,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use super::admission::Admission;
 use super::invalid::{no_session, not_a_message};
-use super::respond::{self, ResponseFormat};
+use super::respond::{self, Manner};
 use super::{batch, bodies, modern};
 use crate::errors;
 use crate::options::Options;
@@ -39,16 +39,16 @@ pub(crate) struct Gate {
     clippy::large_enum_variant,
     reason = "the large one is what nearly all requests are"
 )]
-enum Handling<'a> {
+enum Asked<'a> {
     /// A request of a legacy client.
-    Call(Call, ResponseFormat),
+    Call(Call, Manner),
     /// Everything else, boxed so that it does not enlarge the future of every call.
     Other(BoxFuture<'a, Result<Response>>),
 }
 
 /// Wraps an immediate response.
-fn answer(response: Response) -> Handling<'static> {
-    Handling::Other(Box::pin(std::future::ready(Ok(response))))
+fn answer(response: Response) -> Asked<'static> {
+    Asked::Other(Box::pin(std::future::ready(Ok(response))))
 }
 
 impl Gate {
@@ -99,7 +99,7 @@ impl Gate {
         let expires_at = who.expires_at;
         let response = match self.read(gateway, head, who, (body, seen))? {
             // A session's call returns its reply early: as a stream if the response is slow.
-            Handling::Call(call, manner) => {
+            Asked::Call(call, manner) => {
                 let answer = self.orchestrator.call(call).await;
                 if let Ok(Reply {
                     session: Some(id), ..
@@ -113,7 +113,7 @@ impl Gate {
                 }
                 respond::answered(answer, manner)
             }
-            Handling::Other(answer) => answer.await?,
+            Asked::Other(answer) => answer.await?,
         };
         Ok(self.held(response, (gateway, head), &principal))
     }
@@ -125,18 +125,16 @@ impl Gate {
         head: &'a Head<'a>,
         who: Authenticated,
         (body, seen): (Bytes, u64),
-    ) -> Result<Handling<'a>> {
+    ) -> Result<Asked<'a>> {
         let gateway = gateway.clone();
         if batch::is_batch(&body) && !is_modern(head) {
-            return Ok(Handling::Other(Box::pin(
-                self.batch(gateway, head, who, body),
-            )));
+            return Ok(Asked::Other(Box::pin(self.batch(gateway, head, who, body))));
         }
         let message = Message::parse(body).map_err(not_a_message)?;
         match modern::era(head, &message) {
             Ok(Era::Modern) => {
                 let answer = self.modern(gateway, head, who, (message, seen));
-                Ok(Handling::Other(Box::pin(answer.map(Ok))))
+                Ok(Asked::Other(Box::pin(answer.map(Ok))))
             }
             Ok(Era::Legacy) => Ok(self.legacy(gateway, head, who, message)),
             Err(error) => Ok(answer(errors::response(&error, message.id(), Era::Modern))),
@@ -181,8 +179,7 @@ impl Gate {
             headers: modern::param_headers(head),
             token: who.token,
         };
-        let mut call: respond::PendingReply =
-            Box::pin(async move { orchestrator.call(call).await });
+        let mut call: respond::Coming = Box::pin(async move { orchestrator.call(call).await });
         // A call without an answer by then continues as a stream, which ends when its caller loses access.
         let soon = self.during(seen, &mut call, (&at, head, &principal));
         match tokio::time::timeout(manner.keep_alive, soon).await {
@@ -197,7 +194,7 @@ impl Gate {
         head: &Head<'_>,
         who: Authenticated,
         message: Message,
-    ) -> Handling<'_> {
+    ) -> Asked<'_> {
         let id = message.id().map(str::to_owned);
         let session = match session_id(head) {
             Ok(session) => session,
@@ -208,7 +205,7 @@ impl Gate {
         }
         if message.kind() != Kind::Request {
             let told = self.notify(gateway, who, session, message);
-            return Handling::Other(Box::pin(told.map(Ok)));
+            return Asked::Other(Box::pin(told.map(Ok)));
         }
         let manner = self.manner(id.unwrap_or_else(|| "null".into()), Era::Legacy);
         let call = Call {
@@ -219,7 +216,7 @@ impl Gate {
             headers: http::HeaderMap::new(),
             token: who.token,
         };
-        Handling::Call(call, manner)
+        Asked::Call(call, manner)
     }
 
     async fn batch(
@@ -304,8 +301,8 @@ impl Gate {
         Ok(errors::status(StatusCode::OK))
     }
 
-    fn manner(&self, id: String, era: Era) -> ResponseFormat {
-        ResponseFormat {
+    fn manner(&self, id: String, era: Era) -> Manner {
+        Manner {
             id,
             era,
             keep_alive: self.options.keep_alive,

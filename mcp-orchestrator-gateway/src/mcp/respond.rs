@@ -25,7 +25,7 @@ const RETRY_MS: u32 = 1000;
 
 /// How to answer a client.
 #[derive(Clone, Debug)]
-pub(crate) struct ResponseFormat {
+pub(crate) struct Manner {
     /// The request's id as JSON; `null` for a stream that answers none.
     pub(crate) id: String,
     pub(crate) era: Era,
@@ -57,15 +57,15 @@ pub(crate) fn accepted() -> Response {
 }
 
 /// A call in progress. It is boxed because a future passed by value is copied at each step.
-pub(crate) type PendingReply = BoxFuture<'static, Result<Reply>>;
+pub(crate) type Coming = BoxFuture<'static, Result<Reply>>;
 
 /// Returns the response for a slow call: an event stream with keep-alive comments.
-pub(crate) fn coming(call: PendingReply, manner: ResponseFormat) -> Response {
+pub(crate) fn coming(call: Coming, manner: Manner) -> Response {
     events(Source::Coming(call), manner)
 }
 
 /// Returns the response for a call that has started to answer.
-pub(crate) fn answered(answer: Result<Reply>, manner: ResponseFormat) -> Response {
+pub(crate) fn answered(answer: Result<Reply>, manner: Manner) -> Response {
     let reply = match answer {
         Ok(reply) => reply,
         Err(error) => return errors::response(&error, Some(&manner.id), manner.era),
@@ -94,7 +94,7 @@ pub(crate) fn answered(answer: Result<Reply>, manner: ResponseFormat) -> Respons
 type MemberAnswer = (String, Result<Reply>);
 
 /// Returns the response for a batch: an array, or one event stream if any reply has several messages.
-pub(crate) fn batch(answers: Vec<MemberAnswer>, manner: ResponseFormat) -> Response {
+pub(crate) fn batch(answers: Vec<MemberAnswer>, manner: Manner) -> Response {
     let (mut ready, mut coming) = (Vec::new(), Vec::new());
     for (id, answer) in answers {
         match answer.map(Reply::into_ready) {
@@ -154,19 +154,19 @@ fn status_of(message: &Message, era: Era) -> StatusCode {
 }
 
 /// Returns an event stream.
-pub(crate) fn listening(reply: Reply, manner: ResponseFormat) -> Response {
+pub(crate) fn listening(reply: Reply, manner: Manner) -> Response {
     events(Source::Here(reply), manner)
 }
 
 enum Source {
-    Coming(PendingReply),
+    Coming(Coming),
     Here(Reply),
     Over,
 }
 
 struct Events {
     source: Source,
-    manner: ResponseFormat,
+    manner: Manner,
     /// The id of the last event, if events have ids.
     at: Option<EventId>,
     primed: bool,
@@ -174,7 +174,7 @@ struct Events {
     ticks: Interval,
 }
 
-fn events(source: Source, manner: ResponseFormat) -> Response {
+fn events(source: Source, manner: Manner) -> Response {
     let mut ticks = tokio::time::interval_at(Instant::now() + manner.keep_alive, manner.keep_alive);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (at, primed) = match &source {
