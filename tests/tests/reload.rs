@@ -44,7 +44,7 @@ async fn run(config: &str) -> (Program, PathBuf, tempfile::TempDir) {
 }
 
 #[tokio::test]
-async fn a_changed_file_replaces_only_what_changed() {
+async fn reload_replaces_only_changed_servers() {
     let (gateway, errors, _folder) = run(&config(&[("a", &[]), ("b", &[])])).await;
     let session = gateway.client().session().await;
     let (a, b) = (pid(&session, "a").await, pid(&session, "b").await);
@@ -145,7 +145,7 @@ async fn an_invalid_file_changes_nothing_and_is_reported() {
 }
 
 #[tokio::test]
-async fn a_hangup_reads_the_file_again() {
+async fn sighup_reloads_the_file() {
     let (gateway, errors, _folder) = run(&config(&[("a", &[]), ("b", &[])])).await;
     let session = gateway.client().session().await;
     let a = pid(&session, "a").await;

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused_by_its_reason() {
+    fn invalid_message_is_rejected_with_the_reason() {
         assert!(matches!(parse("{"), Err(ParseError::Json(_))));
         assert!(matches!(parse("nonsense"), Err(ParseError::Json(_))));
         assert!(matches!(parse(" [] "), Err(ParseError::Batch)));
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_message_knows_its_places() {
+    fn edited_message_keeps_its_member_positions() {
         let message =
             parse(r#"{"jsonrpc":"2.0","id":123456,"method":"x","params":{"a":1,"b":2}}"#).unwrap();
         let changed = message.with_id("\"é\"".as_bytes());
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_gets_an_id_whatever_it_had() {
+    fn error_response_always_gets_the_request_id() {
         for text in [
             r#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#,
             r#" {"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}"#,

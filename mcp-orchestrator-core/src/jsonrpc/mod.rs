@@ -16,7 +16,7 @@ mod spelling;
 mod splice;
 mod write;
 
-pub(crate) use self::byte_order_mark::MARK;
+pub(crate) use self::byte_order_mark::BYTE_ORDER_MARK;
 pub use self::kind::{Kind, ParseError};
 pub(crate) use self::lenient::{batch, whole_number};
 pub use self::message::Message;

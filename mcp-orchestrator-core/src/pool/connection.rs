@@ -1,9 +1,10 @@
 //! Connections to an instance: one pipe for all callers, or HTTP with a session for each caller.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use foldhash::HashMap;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
 
@@ -247,7 +248,7 @@ impl HttpLink {
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<Party, Open>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 
     async fn request(

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -100,7 +101,7 @@ impl Handle {
 
     /// Returns the lowest log level requested so far, including this one.
     pub(crate) fn lowest_level(&self, level: &str, severity: impl Fn(&str) -> usize) -> String {
-        let mut lowest = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lowest = self.level.lock();
         if lowest
             .as_ref()
             .is_none_or(|known| severity(level) < severity(known))

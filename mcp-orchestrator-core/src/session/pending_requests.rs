@@ -1,10 +1,10 @@
 //! Requests of servers that await an answer of one session's client.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use foldhash::HashMap;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::call::ServerRequest;
@@ -46,10 +46,6 @@ impl Default for Asked {
 }
 
 impl Asked {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Question>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Registers a request and returns it with an id of this session. Returns `None`, which refuses it, if too many are
     /// open.
     pub(super) fn ask(&self, request: ServerRequest) -> Option<Message> {
@@ -59,7 +55,7 @@ impl Asked {
         };
         let progress = progress_token(&request.message).map(|(_, token)| token);
         let (message, answer) = request.into_parts();
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         open.retain(|_, question| !question.answer.is_closed());
         if open.len() >= MAX_ASKED_PER_SESSION {
             return None;
@@ -76,20 +72,20 @@ impl Asked {
 
     /// Returns the request that a response answers.
     pub(super) fn about(&self, response: &Message) -> Option<About> {
-        let open = self.lock();
+        let open = self.open.lock();
         open.get(&number(response)?)
             .map(|question| question.about.clone())
     }
 
     /// Delivers an answer. Returns `false` if there is no open request for it.
     pub(super) fn answer(&self, response: Message) -> bool {
-        let asked = number(&response).and_then(|id| self.lock().remove(&id));
+        let asked = number(&response).and_then(|id| self.open.lock().remove(&id));
         asked.is_some_and(|question| question.answer.send(response).is_ok())
     }
 
     /// Returns the instance that sent the request with this progress token, given as JSON.
     pub(super) fn awaits_progress(&self, token: &str) -> Option<InstanceKey> {
-        let open = self.lock();
+        let open = self.open.lock();
         let mut questions = open.values();
         let found =
             questions.find(|question| question.progress.as_deref() == Some(token.as_bytes()));
@@ -98,20 +94,21 @@ impl Asked {
 
     /// Refuses every request of this instance.
     pub(super) fn refuse_all_of(&self, key: &InstanceKey) {
-        self.lock()
+        self.open
+            .lock()
             .retain(|_, question| question.about.origin.as_ref() != Some(key));
     }
 
     /// Refuses the request that this response would answer.
     pub(super) fn refuse(&self, response: &Message) {
         if let Some(id) = number(response) {
-            self.lock().remove(&id);
+            self.open.lock().remove(&id);
         }
     }
 
     /// Refuses every request.
     pub(super) fn refuse_all(&self) {
-        self.lock().clear();
+        self.open.lock().clear();
     }
 }
 

@@ -1,9 +1,10 @@
 //! Event streams to a session's client, kept for a while so that a broken stream can be resumed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::Stream;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub(super) use super::event_log::Event;
@@ -60,10 +61,6 @@ impl Inner {
 }
 
 impl Streams {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Creates streams and counts their size towards `all`.
     pub(super) fn counted_in(all: EventBytes) -> Self {
         let inner = Inner {
@@ -78,7 +75,7 @@ impl Streams {
 
     /// Opens a new stream.
     pub(super) fn open(&self) -> u64 {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.next += 1;
         let number = inner.next;
         inner.logs.insert(number, Log::default());
@@ -86,12 +83,12 @@ impl Streams {
     }
 
     pub(super) fn push(&self, number: u64, event: Event) {
-        self.lock().push(number, event);
+        self.inner.lock().push(number, event);
         self.news.notify_waiters();
     }
 
     pub(super) fn push_general(&self, event: Event) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.logs.entry(GENERAL).or_default();
         inner.push(GENERAL, event);
         drop(inner);
@@ -101,7 +98,7 @@ impl Streams {
     /// Marks a stream as complete. It remains readable for a while.
     pub(super) fn finish(&self, number: u64) {
         {
-            let mut inner = self.lock();
+            let mut inner = self.inner.lock();
             if let Some(log) = inner.logs.get_mut(&number) {
                 log.done = true;
                 inner.ended.push_back(number);
@@ -113,19 +110,19 @@ impl Streams {
 
     /// Ends all streams.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.inner.lock().closed = true;
         self.news.notify_waiters();
     }
 
     /// Ends the general stream.
     pub(super) fn close_general(&self) {
-        self.lock().logs.entry(GENERAL).or_default().done = true;
+        self.inner.lock().logs.entry(GENERAL).or_default().done = true;
         self.news.notify_waiters();
     }
 
     /// Returns `true` if any stream has a reader.
     pub(super) fn is_read(&self) -> bool {
-        self.lock().logs.values().any(|log| log.readers > 0)
+        self.inner.lock().logs.values().any(|log| log.readers > 0)
     }
 
     /// Returns the events after this one, until the stream ends.
@@ -134,7 +131,7 @@ impl Streams {
         after: EventId,
     ) -> impl Stream<Item = Placed> + Send + use<> {
         let reader = {
-            let mut inner = streams.lock();
+            let mut inner = streams.inner.lock();
             let log = inner.logs.get_mut(&after.stream);
             log.map_or(0, |log| {
                 log.reader += 1;
@@ -159,7 +156,7 @@ impl Streams {
     pub(super) fn listen(
         streams: &Arc<Self>,
     ) -> (EventId, impl Stream<Item = Placed> + Send + use<>) {
-        let seq = streams.lock().logs.entry(GENERAL).or_default().read;
+        let seq = streams.inner.lock().logs.entry(GENERAL).or_default().read;
         let after = EventId {
             stream: GENERAL,
             seq,
@@ -189,7 +186,7 @@ impl Reader {
     }
 
     fn poll(&mut self) -> Next {
-        let mut inner = self.streams.lock();
+        let mut inner = self.streams.inner.lock();
         let closed = inner.closed;
         let Some(log) = inner.logs.get_mut(&self.number) else {
             return Next::End;
@@ -224,7 +221,7 @@ enum Next {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let mut inner = self.streams.lock();
+        let mut inner = self.streams.inner.lock();
         if let Some(log) = inner.logs.get_mut(&self.number) {
             log.readers = log.readers.saturating_sub(1);
         }
@@ -309,7 +306,7 @@ mod tests {
             streams.push(number, event(n));
         }
         assert_eq!(
-            streams.lock().logs[&number].events.len(),
+            streams.inner.lock().logs[&number].events.len(),
             crate::limits::MAX_EVENTS_PER_STREAM
         );
     }
@@ -337,7 +334,7 @@ mod tests {
             assert!(matches!(item, ReplyItem::Response(_)), "{stream}");
             drop(reader);
         }
-        assert!(streams.lock().logs.is_empty());
+        assert!(streams.inner.lock().logs.is_empty());
         // The part within the limit can be read again.
         let stream = streams.open();
         streams.push(stream, result(100));
@@ -360,7 +357,13 @@ mod tests {
                 streams.push(number, Event::Message(crate::call::own(bytes)));
             }
         }
-        let kept: usize = streams.lock().logs.values().map(|log| log.bytes).sum();
+        let kept: usize = streams
+            .inner
+            .lock()
+            .logs
+            .values()
+            .map(|log| log.bytes)
+            .sum();
         let most = crate::limits::MAX_EVENT_BYTES_PER_SESSION + 64 * (size + 100);
         assert!(kept < most, "{kept}");
     }

@@ -160,7 +160,7 @@ const WHOLE: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn a_message_that_can_be_read_in_two_ways_reaches_no_server() {
+async fn ambiguous_message_reaches_no_server() {
     let site = site().await;
     let ann = site.session("ann", "part").await.unwrap();
     ann.request(1, "tools/list", &json!({})).await.unwrap();
@@ -198,7 +198,7 @@ async fn a_message_that_can_be_read_in_two_ways_reaches_no_server() {
 }
 
 #[tokio::test]
-async fn what_no_reader_takes_for_another_member_goes_on_as_it_is() {
+async fn unambiguous_member_is_forwarded_unchanged() {
     let site = site().await;
     let ann = site.session("ann", "part").await.unwrap();
     for (method, params) in [

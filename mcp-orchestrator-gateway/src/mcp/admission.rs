@@ -23,7 +23,7 @@ use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{ErrorKind, Result};
 
 use super::bodies::BodyMemory;
-use crate::sse::SseClients;
+use crate::mcp::sse::SseClients;
 
 /// The delay before another attempt to authenticate a request if the caller could not be determined.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5);

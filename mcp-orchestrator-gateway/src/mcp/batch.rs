@@ -23,9 +23,6 @@ use super::invalid::{no_session, not_a_message};
 use super::respond::{self, Manner};
 use crate::limits::MAX_BATCH_LEN;
 
-/// The answer to one member: the id of its request as JSON, and what came of it.
-pub(crate) type Answer = (String, Result<Reply>);
-
 /// The sender of a batch, its gateway and its session.
 #[derive(Debug)]
 pub(crate) struct Sender {

@@ -1,7 +1,7 @@
 //! Request bodies. Each is read whole, within its own limit and within the memory limits per principal and overall.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody;
@@ -11,9 +11,10 @@ use http::request::Parts;
 use http_body_util::BodyExt as _;
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 
 use crate::limits::{MAX_BODY_MEMORY, MAX_BODY_MEMORY_PER_PRINCIPAL, UNCOUNTED_BODY_LEN};
-use crate::serve::is_too_slow;
+use crate::request::connection::is_too_slow;
 
 /// When a refused body may be sent again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -37,10 +38,6 @@ pub(crate) struct Room<'a> {
 }
 
 impl BodyMemory {
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Creates an empty reservation for a body of this principal.
     pub(crate) fn room<'a>(&'a self, principal: &'a Principal) -> Room<'a> {
         Room {
@@ -58,7 +55,7 @@ impl Room<'_> {
             return Ok(());
         }
         let more = len - self.taken;
-        let mut taken = self.memory.lock();
+        let mut taken = self.memory.0.lock();
         let key = self.principal.id.as_str();
         let own = taken.by_principal.get(key).copied().unwrap_or_default();
         let is_only = own == self.taken;
@@ -83,7 +80,7 @@ impl Drop for Room<'_> {
         if self.taken == 0 {
             return;
         }
-        let mut taken = self.memory.lock();
+        let mut taken = self.memory.0.lock();
         taken.all = taken.all.saturating_sub(self.taken);
         let key = self.principal.id.as_str();
         if let Some(own) = taken.by_principal.get_mut(key) {
@@ -189,8 +186,8 @@ mod tests {
         drop(one);
         three.take(half).unwrap();
         drop((two, three));
-        assert_eq!(memory.lock().all, 0);
-        assert!(memory.lock().by_principal.is_empty());
+        assert_eq!(memory.0.lock().all, 0);
+        assert!(memory.0.lock().by_principal.is_empty());
 
         let fits = MAX_BODY_MEMORY / MAX_BODY_MEMORY_PER_PRINCIPAL;
         let mut rooms: Vec<_> = users.iter().map(|user| memory.room(user)).collect();

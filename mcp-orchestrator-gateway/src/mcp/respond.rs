@@ -17,7 +17,6 @@ use mcp_orchestrator_core::jsonrpc::Message;
 use mcp_orchestrator_core::protocol::Era;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::batch::Answer;
 use crate::errors;
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -91,8 +90,11 @@ pub(crate) fn answered(answer: Result<Reply>, manner: Manner) -> Response {
     response
 }
 
+/// The answer to one member of a batch: the id of its request as JSON, and the outcome.
+type MemberAnswer = (String, Result<Reply>);
+
 /// Returns the response for a batch: an array, or one event stream if any reply has several messages.
-pub(crate) fn batch(answers: Vec<Answer>, manner: Manner) -> Response {
+pub(crate) fn batch(answers: Vec<MemberAnswer>, manner: Manner) -> Response {
     let (mut ready, mut coming) = (Vec::new(), Vec::new());
     for (id, answer) in answers {
         match answer.map(Reply::into_ready) {

@@ -6,8 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use mcp_orchestrator_core::app::Authenticators;
+use mcp_orchestrator_core::auth::PublicUrl;
 use mcp_orchestrator_core::config::{
     LoadOptions, Notice, Problem, Problems, is_empty_text, load_texts, read_text,
 };
@@ -16,19 +20,45 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::control::Control;
+use super::live_routes::Live;
+use crate::control::{Control, Program};
 
 /// How long a file must be unchanged, because editors write in several steps.
-const QUIET: Duration = Duration::from_millis(200);
+const DEBOUNCE: Duration = Duration::from_millis(200);
 /// The same for a change that removes servers or the last line's end, which is what a half-written file looks like.
-const QUIET_AFTER_LOSS: Duration = Duration::from_secs(3);
+const LOSS_DEBOUNCE: Duration = Duration::from_secs(3);
 
 /// The texts of the files; `None` if a file cannot be read.
 type Texts = Vec<Option<String>>;
 
+/// Applies changed configuration files to the running gateway.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) options: LoadOptions,
+    pub(crate) control: Control,
+    /// The state of the listener; gone after it has ended.
+    pub(crate) live: Weak<Live>,
+}
+
+#[async_trait]
+impl Program for Reloader {
+    fn public_url(&self) -> Option<Arc<PublicUrl>> {
+        self.live.upgrade()?.public_url()
+    }
+
+    fn authenticators(&self) -> Option<Arc<Authenticators>> {
+        Some(self.live.upgrade()?.authenticators())
+    }
+
+    async fn reload(&self) -> Result<Vec<Notice>, Problems> {
+        self.apply(&texts(&self.files)).await
+    }
+}
+
 /// Watches the files and applies changes; reads them again at SIGHUP. An invalid file changes nothing and is logged.
-pub(crate) async fn watch(control: Control) {
-    let files = &control.files[..];
+pub(crate) async fn watch(reloader: Arc<Reloader>) {
+    let files = &reloader.files[..];
     let (sender, mut changes) = mpsc::channel(1);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
@@ -56,7 +86,7 @@ pub(crate) async fn watch(control: Control) {
     }
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
-        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard"),
+        Err(error) => return tracing::warn!(%error, "SIGHUP is not handled"),
     };
     let mut last = texts(files);
     loop {
@@ -70,13 +100,13 @@ pub(crate) async fn watch(control: Control) {
         let now = if asked {
             texts(files)
         } else {
-            settled(&mut changes, files, &last, &control.options).await
+            settled(&mut changes, files, &last, &reloader.options).await
         };
         if !asked && (now == last || is_cut(files, &now, &last)) {
             continue;
         }
         // `apply` logs the errors.
-        let _ = apply_texts(&control, &now).await;
+        let _ = reloader.apply(&now).await;
         last = now;
     }
 }
@@ -89,7 +119,7 @@ async fn settled(
     options: &LoadOptions,
 ) -> Texts {
     let mut now = texts(files);
-    let mut quiet = QUIET;
+    let mut quiet = DEBOUNCE;
     loop {
         tokio::time::sleep(quiet).await;
         while changes.try_recv().is_ok() {}
@@ -98,9 +128,9 @@ async fn settled(
             return now;
         }
         let needed = if loses(files, &now, last, options) {
-            QUIET_AFTER_LOSS
+            LOSS_DEBOUNCE
         } else {
-            QUIET
+            DEBOUNCE
         };
         if now == then && quiet >= needed {
             return now;
@@ -154,53 +184,44 @@ fn is_cut(files: &[PathBuf], now: &Texts, last: &Texts) -> bool {
     cut
 }
 
-/// Reads the files again, applies the differences, logs the notices and returns them.
-///
-/// # Errors
-/// If the configuration is invalid; the previous one stays in use.
-pub(crate) async fn apply(control: &Control) -> Result<Vec<Notice>, Problems> {
-    apply_texts(control, &texts(&control.files)).await
-}
-
-async fn apply_texts(control: &Control, texts: &Texts) -> Result<Vec<Notice>, Problems> {
-    let Control {
-        files,
-        options,
-        built,
-        principal,
-        ..
-    } = control;
-    let named = named(files, texts).inspect_err(refused)?;
-    let mut loaded = load_texts(&named, options).inspect_err(refused)?;
-    let wrong = |message: String| {
-        let file = files.first().map_or(Path::new(""), PathBuf::as_path);
-        Problems::from(vec![problem(file, message)])
-    };
-    let live = control.live.upgrade();
-    let next = live
-        .as_ref()
-        .map(|live| live.next(control, &loaded.settings))
-        .transpose();
-    let next = next.map_err(wrong).inspect_err(refused)?;
-    let collisions = built.new_conflicts(&loaded.settings, principal).await;
-    collisions.map_err(Problems::from).inspect_err(refused)?;
-    let told = built.reload(&loaded.settings);
-    let told = told
-        .map_err(|error| wrong(error.to_string()))
-        .inspect_err(refused)?;
-    loaded.notices.extend(told);
-    if let (Some(live), Some(mut next)) = (live, next) {
-        loaded.notices.append(&mut next.notices);
-        live.take(built, next);
+impl Reloader {
+    /// Applies the differences to these texts, logs the notices and returns them.
+    async fn apply(&self, texts: &Texts) -> Result<Vec<Notice>, Problems> {
+        let Control {
+            built, principal, ..
+        } = &self.control;
+        let named = named(&self.files, texts).inspect_err(refused)?;
+        let mut loaded = load_texts(&named, &self.options).inspect_err(refused)?;
+        let wrong = |message: String| {
+            let file = self.files.first().map_or(Path::new(""), PathBuf::as_path);
+            Problems::from(vec![problem(file, message)])
+        };
+        let live = self.live.upgrade();
+        let next = live
+            .as_ref()
+            .map(|live| live.next(&self.control, &loaded.settings))
+            .transpose();
+        let next = next.map_err(wrong).inspect_err(refused)?;
+        let collisions = built.new_conflicts(&loaded.settings, principal).await;
+        collisions.map_err(Problems::from).inspect_err(refused)?;
+        let told = built.reload(&loaded.settings);
+        let told = told
+            .map_err(|error| wrong(error.to_string()))
+            .inspect_err(refused)?;
+        loaded.notices.extend(told);
+        if let (Some(live), Some(mut next)) = (live, next) {
+            loaded.notices.append(&mut next.notices);
+            live.take(built, next);
+        }
+        for notice in &loaded.notices {
+            tracing::warn!("{notice}");
+        }
+        tracing::info!(
+            servers = loaded.settings.servers.len(),
+            "configuration applied"
+        );
+        Ok(loaded.notices)
     }
-    for notice in &loaded.notices {
-        tracing::warn!("{notice}");
-    }
-    tracing::info!(
-        servers = loaded.settings.servers.len(),
-        "configuration applied"
-    );
-    Ok(loaded.notices)
 }
 
 fn refused(problems: &Problems) {

@@ -21,24 +21,21 @@ use super::stalls::Stalls;
 use super::stream::Draining;
 use super::{ConnectionLimits, LiveRoutes};
 use crate::limits;
+use crate::request::connection::OverTls;
 use crate::request::forwarded::Forwarded;
 
 /// How long a graceful close of a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Request extension that marks requests received over TLS.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OverTls;
-
 /// Properties of a connection that its requests inherit.
 #[derive(Clone, Copy)]
-pub(super) struct About {
+pub(super) struct ConnectionInfo {
     peer: SocketAddr,
     loopback: bool,
     tls: bool,
 }
 
-impl About {
+impl ConnectionInfo {
     pub(super) fn new(peer: SocketAddr, loopback: bool) -> Self {
         Self {
             peer,
@@ -65,7 +62,7 @@ impl About {
 }
 
 /// The routes and the TLS configuration that a connection is served with, and when it ends.
-pub(super) struct Door {
+pub(super) struct ConnectionService {
     pub(super) routes: LiveRoutes,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::Tls>,
@@ -82,12 +79,12 @@ enum Cause {
     Idle,
 }
 
-impl Door {
+impl ConnectionService {
     /// Performs the TLS handshake if the listener has TLS, then serves the connection.
     pub(super) async fn accept(
         self,
         stream: TcpStream,
-        (about, limits): (About, ConnectionLimits),
+        (about, limits): (ConnectionInfo, ConnectionLimits),
         admitted: Admitted,
     ) {
         // Without TCP_NODELAY, a small event would wait until the previous one is acknowledged.
@@ -108,7 +105,7 @@ impl Door {
             if let Some(tls) = self.tls {
                 match tls.accept(stream, limits.handshake_timeout).await {
                     Ok(stream) => {
-                        let about = About { tls: true, ..about };
+                        let about = ConnectionInfo { tls: true, ..about };
                         serve(stream, (about, limits), self.routes, (&slot, stopping)).await;
                     }
                     Err(error) => {
@@ -154,7 +151,7 @@ fn builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
 
 async fn serve<S>(
     stream: S,
-    (about, limits): (About, ConnectionLimits),
+    (about, limits): (ConnectionInfo, ConnectionLimits),
     live: LiveRoutes,
     (slot, stopping): (&Arc<Slot>, CancellationToken),
 ) where

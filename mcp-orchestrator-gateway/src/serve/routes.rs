@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -25,15 +25,8 @@ use super::connections::Busy;
 use super::stalls::Stalls;
 use crate::errors;
 use crate::mcp::endpoint::Endpoint;
+use crate::request::connection::Peer;
 use crate::request::protected_resource::well_known;
-
-/// Request extension with the address of the peer.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(feature = "pages"),
-    expect(dead_code, reason = "only pages ask for it")
-)]
-pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// What a listener serves: the endpoint, which receives its requests directly, and additional routes.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::offer::{Kind, Offer};
+use super::offer::{InstallableServer, Kind};
 use super::translate::escaped;
 use crate::config::import::builder::{EntryBuilder, flag, literal, port};
 use crate::config::resolve::check;
@@ -14,7 +14,7 @@ use crate::config::source::node::Node;
 use crate::id::to_dns_label;
 
 /// Returns the servers of a registry.
-pub(super) fn offers(tree: &Node) -> Vec<Offer> {
+pub(super) fn offers(tree: &Node) -> Vec<InstallableServer> {
     let known = tree.get("last_updated").is_some() || tree.get("remote_servers").is_some();
     if !known {
         return Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn offers(tree: &Node) -> Vec<Offer> {
         offers.extend(
             entries
                 .iter()
-                .map(|entry| Offer::new(&entry.key, kind, &entry.node)),
+                .map(|entry| InstallableServer::new(&entry.key, kind, &entry.node)),
         );
     }
     offers

@@ -13,8 +13,8 @@ use crate::catalog::ItemKinds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, quote, span_of, text};
 use crate::limits::{MAX_NAME_LEN, MAX_URI_LEN};
-use crate::orchestrator::authority::Judged;
-use crate::orchestrator::forward::Work;
+use crate::orchestrator::authority::AllowedBy;
+use crate::orchestrator::forward::ForwardedRequest;
 use crate::orchestrator::params::{ambiguous, empty, expect_request, missing, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
@@ -133,11 +133,11 @@ impl Inner {
             }
             Err(none) => return Err(none),
         };
-        let mut work = Work {
+        let mut work = ForwardedRequest {
             name: Some(Cow::Borrowed(&route.name)),
             headers: Cow::Borrowed(headers),
-            judged: Judged::Item(item),
-            ..Work::plain(message)
+            judged: AllowedBy::Item(item),
+            ..ForwardedRequest::plain(message)
         };
         if route.name != name {
             work.edits
@@ -187,11 +187,11 @@ impl Inner {
             .routed(context, Item::Resource(&uri))
             .await
             .map_err(|error| no_resource(context, &uri, error))?;
-        let work = Work {
+        let work = ForwardedRequest {
             name: Some(Cow::Borrowed(&uri)),
             headers: Cow::Borrowed(headers),
-            judged: Judged::Item(Item::Resource(&uri)),
-            ..Work::plain(message)
+            judged: AllowedBy::Item(Item::Resource(&uri)),
+            ..ForwardedRequest::plain(message)
         };
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
@@ -215,10 +215,10 @@ impl Inner {
         let view = self.view(context)?;
         match &view.entries[..] {
             [only] if only.tools == ToolFilter::All && is_of_nobody(name) => {
-                let work = Work {
+                let work = ForwardedRequest {
                     headers: Cow::Borrowed(headers),
-                    judged: Judged::Whole,
-                    ..Work::plain(message)
+                    judged: AllowedBy::Whole,
+                    ..ForwardedRequest::plain(message)
                 };
                 Ok(self
                     .forward(context, &only.server, &only.credential, &work)

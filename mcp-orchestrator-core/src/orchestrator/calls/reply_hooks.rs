@@ -12,7 +12,7 @@ use crate::jsonrpc::{Kind, Message};
 use crate::limits::{MAX_CARRIED_PER_RESULT, MAX_URI_LEN};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
-use crate::orchestrator::tasks::{Hearer, Makes, TASK_ID};
+use crate::orchestrator::tasks::{SealScope, TASK_ID, TaskCreation};
 use crate::pool::Handle;
 use crate::router::Route;
 
@@ -21,8 +21,8 @@ pub(crate) struct ReplyHooks {
     inner: Arc<Inner>,
     principal: Arc<Principal>,
     server: ServerId,
-    hearer: Hearer,
-    makes: Makes,
+    seal_scope: SealScope,
+    makes: TaskCreation,
     gateway: GatewayId,
 }
 
@@ -39,8 +39,8 @@ impl ReplyHooks {
             inner: Arc::clone(inner),
             principal,
             server,
-            hearer: Hearer::of(context, handle),
-            makes: Makes::of(context.era(), request),
+            seal_scope: SealScope::of(context, handle),
+            makes: TaskCreation::of(context.era(), request),
             gateway: context.gateway.clone(),
         }
     }
@@ -90,7 +90,7 @@ impl ReplyHooks {
                 catalog.carried(&self.server, &self.principal, uris);
             }
         }
-        self.inner.seal_tasks(&self.hearer, self.makes, message)
+        self.inner.seal_tasks(&self.seal_scope, self.makes, message)
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep};
 
 use self::deadline::until;
 use self::unauthorized::unauthorized;
-use super::authority::{Judged, SendCheck};
+use super::authority::{AllowedBy, SendCheck};
 use super::state::Inner;
 use super::state::concurrency::counted;
 use super::state::context::{Context, STREAM_AFTER};
@@ -36,16 +36,16 @@ use crate::transport::{Outgoing, Recheck as _};
 const END_WAIT: Duration = Duration::from_secs(2);
 
 /// A request to send to a server.
-pub(super) struct Work<'a> {
+pub(super) struct ForwardedRequest<'a> {
     pub(super) message: &'a Message,
     pub(super) edits: Splice,
     pub(super) name: Option<Cow<'a, str>>,
     pub(super) headers: Cow<'a, HeaderMap>,
     /// Why it may be sent.
-    pub(super) judged: Judged<'a>,
+    pub(super) judged: AllowedBy<'a>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> ForwardedRequest<'a> {
     /// A message that is sent without changes.
     pub(super) fn plain(message: &'a Message) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl<'a> Work<'a> {
             edits: Splice::new(),
             name: None,
             headers: Cow::Owned(HeaderMap::new()),
-            judged: Judged::Instance,
+            judged: AllowedBy::Instance,
         }
     }
 }
@@ -133,7 +133,7 @@ impl Inner {
         context: &Context,
         server: &ServerId,
         rule: &CredentialRule,
-        work: &Work<'_>,
+        work: &ForwardedRequest<'_>,
     ) -> Result<(Reply, Arc<Handle>)> {
         let configured = self.configured(server)?;
         let spec = configured.spec.load_full();
@@ -219,7 +219,7 @@ impl Inner {
         context: &Context,
         (configured, spec): (&Server, &Arc<Spec>),
         (rule, credential): (&CredentialRule, &Arc<Credential>),
-        work: &Work<'_>,
+        work: &ForwardedRequest<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let scope = context.scope(&spec.server);
@@ -267,7 +267,7 @@ impl Inner {
         &self,
         context: &Context,
         lease: Lease,
-        work: &Work<'_>,
+        work: &ForwardedRequest<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let as_of = context.as_of.unwrap_or_else(|| self.rights.now());

@@ -9,7 +9,7 @@ use crate::audit::Outcome;
 use crate::call::{Dialect, Notify};
 use crate::error::{ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message};
-use crate::orchestrator::authority::{Judged, SendCheck};
+use crate::orchestrator::authority::{AllowedBy, SendCheck};
 use crate::orchestrator::params::ambiguous;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::audit_trail;
@@ -100,7 +100,7 @@ impl Inner {
         if is_modern || !self.right_to(context, &handle.key).await.holds() {
             return false;
         }
-        let check = SendCheck::new(self, context, &handle.key, Judged::Instance, as_of);
+        let check = SendCheck::new(self, context, &handle.key, AllowedBy::Instance, as_of);
         let caller = session.caller();
         let sent = handle.link.notify(message, &caller, Some(&check));
         if let Err(error) = sent.await {
@@ -113,7 +113,7 @@ impl Inner {
     /// refused, as if the client could not be asked.
     async fn take_answer(&self, context: &Context, session: &Arc<Session>, message: Message) {
         let Some(about) = session.about(&message) else {
-            tracing::debug!("a client answered what nobody asked");
+            tracing::debug!("a client responded to no open request");
             return;
         };
         let Some(key) = about.origin else {

@@ -62,7 +62,7 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
                 inner.keep_subscribed(&handle);
                 // The engine's session opens its stream again when it is re-established.
                 if let Err(error) = handle.link.listen(&caller).await {
-                    tracing::debug!(server = %handle.key.server(), %error, "changes are not heard of");
+                    tracing::debug!(server = %handle.key.server(), %error, "changes are not reported");
                 }
                 return;
             }

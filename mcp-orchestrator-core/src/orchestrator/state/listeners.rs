@@ -1,7 +1,8 @@
 //! The open `subscriptions/listen` streams of modern clients.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::auth::Principal;
@@ -36,7 +37,7 @@ pub(crate) struct Listener {
 impl Listeners {
     /// Adds a listener. Returns `false` if its principal has reached the limit.
     pub(crate) fn add(&self, listener: Arc<Listener>) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.retain(|known| !known.sender.is_closed());
         let own = all
             .iter()
@@ -49,15 +50,12 @@ impl Listeners {
     }
 
     pub(crate) fn remove(&self, listener: &Arc<Listener>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.retain(|known| !Arc::ptr_eq(known, listener));
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Listener>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().clone()
     }
 }
 

@@ -222,7 +222,7 @@ impl Events {
                 if answers == Answers::Unnamed {
                     self.unnamed.get_or_insert(message);
                 } else {
-                    tracing::debug!(server = %self.http.place.server, "an answer to another request was passed over");
+                    tracing::debug!(server = %self.http.place.server, "skipped a response to another request");
                 }
                 return None;
             }

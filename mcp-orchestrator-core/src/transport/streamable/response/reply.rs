@@ -37,7 +37,7 @@ impl Http {
         conversation: Option<&Arc<Conversation>>,
     ) -> Result<Answer> {
         let Some(response) = exchange else {
-            return Err(Error::new(ErrorKind::Internal, "an answer was read twice"));
+            return Err(Error::new(ErrorKind::Internal, "a response was read twice"));
         };
         if !response.is_json() || !response.head.status.is_success() {
             return Box::pin(self.other_answer(exchange.take(), own, conversation)).await;
@@ -65,7 +65,7 @@ impl Http {
         conversation: Option<&Arc<Conversation>>,
     ) -> Result<Answer> {
         let Some(mut exchange) = exchange else {
-            return Err(Error::new(ErrorKind::Internal, "an answer was read twice"));
+            return Err(Error::new(ErrorKind::Internal, "a response was read twice"));
         };
         let status = exchange.head.status;
         if status.is_success() && exchange.is_events() {
