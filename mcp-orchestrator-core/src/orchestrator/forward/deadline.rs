@@ -73,8 +73,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn answer_is_returned_before_the_deadline() {
         for repolled_at in [None, Some(Instant::now())] {
-            let answer = until(soon(), repolled_at, pin!(ready(1)));
-            assert_eq!(answer.await, Some(1));
+            let answer = until(soon(), repolled_at, pin!(ready(1))).await;
+            assert_eq!(answer, Some(1));
         }
     }
 }
