@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::Members;
 use crate::credential::oauth::errors::code;
 use crate::fetch::Answer;
+use crate::header_value;
 use crate::limits::{MAX_ISSUER_RETRY_AFTER, MAX_TOKEN_LEN};
 
 /// A token and its properties.
@@ -218,9 +219,8 @@ impl Given {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let wait = Duration::from_secs(seconds.trim().parse().ok()?);
-    Some(wait.min(MAX_ISSUER_RETRY_AFTER))
+    let wait = header_value::retry_after(headers.get(RETRY_AFTER)?);
+    wait.map(|wait| wait.min(MAX_ISSUER_RETRY_AFTER))
 }
 
 #[cfg(test)]
