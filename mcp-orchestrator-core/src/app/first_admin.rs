@@ -52,7 +52,7 @@ pub(super) async fn ensure(
     cluster.mark_first_admin_valid().await?;
     tracing::info!(
         secret = place,
-        "there was no admin: the token of one stands in this secret"
+        "no admin existed: the token of a new one is in this secret"
     );
     Ok(())
 }
