@@ -11,6 +11,7 @@ use crate::config::options::{BackendOptions, LoadOptions};
 use crate::config::schema::server::ServerEntry;
 use crate::config::schema::value::Typed;
 use crate::config::settings::backends::BackendKind;
+use crate::config::source::diagnostics::Problem;
 use crate::config::source::interpolate::{Piece, Variables, pieces, variable};
 use crate::id::ServerId;
 
@@ -82,9 +83,9 @@ pub(super) fn problems(id: &ServerId, entry: &ServerEntry) -> Vec<String> {
     }
 }
 
-fn messages(id: &ServerId, problems: Vec<crate::config::Problem>) -> Vec<String> {
+fn messages(id: &ServerId, problems: Vec<Problem>) -> Vec<String> {
     let entry = format!("servers.{id}");
-    let message = |problem: crate::config::Problem| {
+    let message = |problem: Problem| {
         let key = problem.key.strip_prefix(&entry).unwrap_or(&problem.key);
         match key.trim_start_matches('.') {
             "" => problem.message,

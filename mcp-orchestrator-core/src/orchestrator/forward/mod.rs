@@ -117,17 +117,6 @@ impl Inner {
         rule: &CredentialRule,
     ) -> Option<Error> {
         let failure = self.why_not_listed(&spec.server.id)?;
-        self.demanded_by(context, spec, rule, &failure).await
-    }
-
-    /// Like [`demanded`](Self::demanded), for this failure.
-    pub(super) async fn demanded_by(
-        &self,
-        context: &Context,
-        spec: &Spec,
-        rule: &CredentialRule,
-        failure: &Error,
-    ) -> Option<Error> {
         if !may_want(spec) || failure.kind() != ErrorKind::CredentialRejected {
             return None;
         }

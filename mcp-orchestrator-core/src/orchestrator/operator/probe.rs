@@ -19,6 +19,7 @@ use crate::pool::{Caller, Lease, Spec};
 use crate::protocol::{Era, code};
 use crate::router::ItemKind;
 use crate::runtime::Progress;
+use crate::server::OAuthSpec;
 
 impl Orchestrator {
     /// Starts an instance of a server for this principal, unless one runs, and requests its tools. Returns once they
@@ -36,8 +37,18 @@ impl Orchestrator {
         let Err(failure) = probed else {
             return Ok(());
         };
-        let wants = inner.demanded_by(&context, &spec, &rule, &failure).await;
-        Err(wants.unwrap_or_else(|| unauthorized(&spec, failure)))
+        let oauth = spec.server.oauth.as_ref().and_then(OAuthSpec::refusals);
+        if oauth.is_some() && failure.kind() == ErrorKind::CredentialRejected {
+            // The entry does not say whether the server requires a token; its rejection does.
+            let rejected = Some(&*inner.no_credential);
+            let found = inner.credential(&context, &spec, &rule, rejected).await;
+            if let Err(error) = found
+                && error.kind() == ErrorKind::CredentialMissing
+            {
+                return Err(error);
+            }
+        }
+        Err(unauthorized(&spec, failure))
     }
 }
 
