@@ -1,6 +1,5 @@
 //! Selects and edits the configuration file that `add` and `import` write to.
 
-use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use mcp_orchestrator_core::config::{
@@ -65,43 +64,26 @@ pub(crate) fn add(
     Ok(())
 }
 
-/// Validates the file with the new servers. Variables that are not set here may be set where the gateway runs.
+/// Fails if the file would be invalid with the new servers. Prints notices about them.
 fn try_first(
     file: &Path,
     args: &FileArgs,
     servers: &[(ServerId, ServerEntry)],
     if_present: IfPresent,
 ) -> Result<(), Failure> {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Failure::failed(format!("{}: {error}", file.display()))),
-    };
-    let (text, _) = add_to_text(file, &text, servers, if_present).map_err(present)?;
-    let mut options = args.load_options().map_err(Failure::usage)?;
-    for name in variables(servers) {
-        if let Entry::Vacant(unset) = options.variables.env.entry(name) {
-            output::note(&format!(
-                "note: the gateway needs the variable {}, which is not set here",
-                unset.key()
-            ));
-            unset.insert("x".to_owned());
-        }
-    }
-    let (problems, notices) = match load_texts(&[(file.to_path_buf(), text)], &options) {
-        Ok(loaded) => (Vec::new(), loaded.notices),
-        Err(wrong) => (wrong.problems, wrong.notices),
-    };
+    let (problems, notices) = tried(file, args, servers, if_present)?;
     let own = |found: Vec<Problem>| -> Vec<String> {
-        let own = found.into_iter().filter(|problem| {
-            servers.iter().any(|(id, _)| {
-                let key = format!("servers.{id}");
-                problem.key == key || problem.key.starts_with(&format!("{key}."))
-            })
-        });
+        let own = found
+            .into_iter()
+            .filter(|problem| servers.iter().any(|(id, _)| is_of(problem, id)));
         own.map(|problem| format!("{}: {}", problem.key, problem.message))
             .collect()
     };
+    for name in unset_variables(args, servers)? {
+        output::note(&format!(
+            "note: the gateway needs the variable {name}, which is not set here"
+        ));
+    }
     let problems = own(problems);
     if !problems.is_empty() {
         return Err(Failure::usage(format!(
@@ -113,6 +95,84 @@ fn try_first(
         output::note(&format!("warning: {notice}"));
     }
     Ok(())
+}
+
+/// Removes the servers that would make the file invalid, with a note about each. Fails if none remains.
+pub(crate) fn keep_valid(
+    file: &Path,
+    args: &FileArgs,
+    servers: &mut Vec<(ServerId, ServerEntry)>,
+) -> Result<(), Failure> {
+    let (problems, _) = tried(file, args, servers, IfPresent::Replace)?;
+    let mut rejected = Vec::new();
+    servers.retain(|(id, _)| {
+        let own: Vec<&Problem> = problems.iter().filter(|it| is_of(it, id)).collect();
+        let message = |problem: &&Problem| format!("{}: {}", problem.key, problem.message);
+        rejected.extend(own.iter().map(message));
+        own.is_empty()
+    });
+    if servers.is_empty() {
+        let problems = rejected.join("\n");
+        return Err(Failure::usage(format!("nothing was written:\n{problems}")));
+    }
+    for problem in rejected {
+        let text = format!("notice: {problem}; this server is left out");
+        output::note(&output::clean(&text));
+    }
+    Ok(())
+}
+
+/// Returns `true` if a problem concerns this server.
+fn is_of(problem: &Problem, id: &ServerId) -> bool {
+    let key = format!("servers.{id}");
+    problem.key == key || problem.key.starts_with(&format!("{key}."))
+}
+
+/// Loads the file with the new servers and returns the problems and notices. Variables that are not set here may be set
+/// where the gateway runs.
+fn tried(
+    file: &Path,
+    args: &FileArgs,
+    servers: &[(ServerId, ServerEntry)],
+    if_present: IfPresent,
+) -> Result<(Vec<Problem>, Vec<Problem>), Failure> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Failure::failed(format!("{}: {error}", file.display()))),
+    };
+    let (text, _) = add_to_text(file, &text, servers, if_present).map_err(present)?;
+    let mut options = args.load_options().map_err(Failure::usage)?;
+    let unset = unset_variables(args, servers)?;
+    for name in &unset {
+        options.variables.env.insert(name.clone(), "1".to_owned());
+    }
+    Ok(match load_texts(&[(file.to_path_buf(), text)], &options) {
+        Ok(loaded) => (Vec::new(), loaded.notices),
+        Err(mut wrong) => {
+            wrong.problems.retain(|problem| {
+                !servers.iter().any(|(id, entry)| {
+                    let url = entry.url.as_ref().map(|url| url.0.as_str());
+                    let open = |name: &String| {
+                        url.is_some_and(|url| url.contains(&format!("${{{name}}}")))
+                    };
+                    problem.key == format!("servers.{id}.url") && unset.iter().any(open)
+                })
+            });
+            (wrong.problems, wrong.notices)
+        }
+    })
+}
+
+/// Returns the variables without a default that these servers reference and that are not set here.
+fn unset_variables(
+    args: &FileArgs,
+    servers: &[(ServerId, ServerEntry)],
+) -> Result<Vec<String>, Failure> {
+    let options = args.load_options().map_err(Failure::usage)?;
+    let mut names = variables(servers);
+    names.retain(|name| !options.variables.env.contains_key(name));
+    Ok(names)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]

@@ -1,4 +1,7 @@
-//! Values of headers that repeat a part of the body (`Mcp-Name`, `Mcp-Param-*`): plain, or base64 between sentinels.
+//! Values of headers: those that repeat a part of the body (`Mcp-Name`, `Mcp-Param-*`), which are plain or base64 between
+//! sentinels, and `Retry-After`.
+
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -36,6 +39,20 @@ pub fn decode(value: &HeaderValue) -> Option<String> {
     }
 }
 
+/// Parses the value of `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3). A date in the past is zero. Returns
+/// `None` if it is malformed.
+pub(crate) fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(
+        date.duration_since(SystemTime::now())
+            .unwrap_or(Duration::ZERO),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +73,32 @@ mod tests {
         }
         assert_eq!(encode("test://a b"), "test://a b");
         assert_eq!(decode(&HeaderValue::from_static("=?base64?***?=")), None);
+    }
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let read = |text: &str| retry_after(&HeaderValue::from_str(text).unwrap());
+        assert_eq!(read(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(read("1.5"), Some(Duration::from_millis(1500)));
+        let soon = SystemTime::now() + Duration::from_secs(90);
+        let soon = read(&httpdate::fmt_http_date(soon)).unwrap();
+        assert!((80..=90).contains(&soon.as_secs()), "{soon:?}");
+        for past in [
+            "Fri, 31 Dec 1999 23:59:59 GMT",
+            "Friday, 31-Dec-99 23:59:59 GMT",
+            "Fri Dec 31 23:59:59 1999",
+        ] {
+            assert_eq!(read(past), Some(Duration::ZERO), "{past}");
+        }
+        for malformed in [
+            "",
+            "soon",
+            "-1",
+            "NaN",
+            "1e400",
+            "Fri, 31 Dec",
+            "2026-01-01T00:00:00Z",
+        ] {
+            assert_eq!(read(malformed), None, "{malformed}");
+        }
     }
 }

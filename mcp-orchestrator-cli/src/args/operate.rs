@@ -29,7 +29,7 @@ pub(crate) struct CallArgs {
     #[arg(add = complete::servers())]
     pub(crate) server: String,
     /// Name of the tool at the server
-    pub(crate) tool: String,
+    pub(crate) tool: Option<String>,
     /// Read the arguments as a JSON object from standard input
     #[arg(value_name = "-", value_parser = ["-"])]
     pub(crate) stdin: Option<String>,

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod failing_starts;
 mod next_steps;
+mod texts;
 
 use std::fs;
 use std::process::Command;

@@ -52,7 +52,7 @@ pub(super) async fn ensure(
     cluster.mark_first_admin_valid().await?;
     tracing::info!(
         secret = place,
-        "no admin existed: this secret holds the token of the one that was created"
+        "no admin existed: the token of a new one is in this secret"
     );
     Ok(())
 }

@@ -144,7 +144,7 @@ fn dns_label(text: &str) -> Result<(), &'static str> {
         .iter()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
     {
-        return Err("only lower-case letters, digits and '-' are allowed");
+        return Err("it may only contain lower-case letters, digits and '-'");
     }
     if bytes[0] == b'-' || bytes[bytes.len() - 1] == b'-' {
         return Err("it must begin and end with a letter or digit");
@@ -168,7 +168,7 @@ fn record_name(text: &str) -> Result<(), &'static str> {
 
 fn only_visible(text: &str) -> Result<(), &'static str> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err("white space and control characters are not allowed");
+        return Err("it must not contain whitespace or control characters");
     }
     Ok(())
 }
@@ -189,7 +189,7 @@ fn visible_ascii(text: &str) -> Result<(), &'static str> {
     // Without an early exit, so that many bytes are compared at once.
     let visible = |ok, b| ok & (0x21..=0x7e).contains(&b);
     if !text.bytes().fold(true, visible) {
-        return Err("only visible ASCII characters are allowed");
+        return Err("it may only contain visible ASCII characters");
     }
     Ok(())
 }
@@ -202,7 +202,7 @@ fn slot_name(text: &str) -> Result<(), &'static str> {
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
     {
-        return Err("only letters, digits, '_', '-' and '.' are allowed");
+        return Err("it may only contain letters, digits, '_', '-' and '.'");
     }
     Ok(())
 }

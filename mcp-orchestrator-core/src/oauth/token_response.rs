@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::error_text::error_code;
 use super::members::Members;
 use crate::fetch::Answer;
+use crate::header_value;
 use crate::limits::{MAX_ISSUER_RETRY_AFTER, MAX_TOKEN_LEN};
 
 /// A token and its properties.
@@ -246,9 +247,8 @@ impl ResponseMembers {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let wait = Duration::from_secs(seconds.trim().parse().ok()?);
-    Some(wait.min(MAX_ISSUER_RETRY_AFTER))
+    let wait = header_value::retry_after(headers.get(RETRY_AFTER)?);
+    wait.map(|wait| wait.min(MAX_ISSUER_RETRY_AFTER))
 }
 
 #[cfg(test)]

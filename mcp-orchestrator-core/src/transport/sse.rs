@@ -26,6 +26,8 @@ pub(super) struct Event {
 pub(super) struct Parser {
     buffer: BytesMut,
     searched: usize,
+    /// `true` if the last byte was a carriage return, which a line feed may complete.
+    after_return: bool,
     event: Pending,
     limit: usize,
     /// Number of bytes received since the last useful event that were not part of one.
@@ -71,6 +73,7 @@ impl Parser {
         Self {
             buffer: BytesMut::new(),
             searched: 0,
+            after_return: false,
             event: Pending::default(),
             limit,
             filler: 0,
@@ -87,6 +90,31 @@ impl Parser {
             self.searched = 0;
         } else {
             self.buffer.extend_from_slice(&chunk);
+        }
+    }
+
+    /// Returns the event at the end of the stream that lacks its empty line, if there is one. It may be cut.
+    pub(super) fn end(&mut self) -> Option<Event> {
+        if self.over.is_some() {
+            return None;
+        }
+        self.complete_line_end();
+        self.searched = 0;
+        let mut line = self.buffer.split().freeze();
+        if let Some(value) = self.event.field(&line) {
+            line.advance(value);
+            self.event.more(line);
+        }
+        self.event.take()
+    }
+
+    /// Skips the line feed of a line end whose carriage return was read before.
+    fn complete_line_end(&mut self) {
+        if self.after_return && !self.buffer.is_empty() {
+            self.after_return = false;
+            if self.buffer[0] == b'\n' {
+                self.buffer.advance(1);
+            }
         }
     }
 
@@ -116,6 +144,7 @@ impl Parser {
     /// [`TooLong`] at the end of an event over the limit. The next call continues after that event.
     pub(super) fn next(&mut self) -> Result<Option<Event>, TooLong> {
         loop {
+            self.complete_line_end();
             if self.over.is_some() {
                 match self.pass_over() {
                     Some(answers) => {
@@ -135,11 +164,8 @@ impl Parser {
             };
             let end = self.searched + at;
             let carriage = self.buffer[end] == b'\r';
-            if carriage && end + 1 == self.buffer.len() {
-                // The line feed that completes the line end may arrive with the next chunk.
-                self.searched = end;
-                return Ok(None);
-            }
+            // The line feed that completes the line end may arrive with the next chunk, or never.
+            self.after_return = carriage && end + 1 == self.buffer.len();
             let feed = usize::from(carriage && self.buffer.get(end + 1) == Some(&b'\n'));
             self.searched = 0;
             // Only data is split off: a server may send millions of other lines.
@@ -179,9 +205,10 @@ impl Parser {
 
     /// Skips input of an event over the limit. Returns, at the end of the event, the id that it answers, if any.
     fn pass_over(&mut self) -> Option<Option<String>> {
-        let over = self.over.as_mut()?;
         loop {
-            let end = memchr::memchr(b'\n', &self.buffer);
+            self.complete_line_end();
+            let over = self.over.as_mut()?;
+            let end = memchr::memchr2(b'\n', b'\r', &self.buffer);
             let is_data = match over.line {
                 Some(is_data) => is_data,
                 // Too little input to determine the field name.
@@ -200,9 +227,10 @@ impl Parser {
                 over.outline.push(&part);
             }
             end?;
+            self.after_return = self.buffer[0] == b'\r';
             self.buffer.advance(1);
             over.line = None;
-            if !is_data && matches!(&part[..], b"" | b"\r") {
+            if !is_data && part.is_empty() {
                 let answers = over.outline.answered().map(str::to_owned);
                 self.over = None;
                 return Some(answers);
@@ -296,96 +324,4 @@ impl Data {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn events(chunks: &[&str]) -> Vec<Event> {
-        let mut parser = Parser::new(1000);
-        let mut out = Vec::new();
-        for chunk in chunks {
-            parser.push(Bytes::copy_from_slice(chunk.as_bytes()));
-            while let Some(event) = parser.next().unwrap() {
-                out.push(event);
-            }
-        }
-        out
-    }
-
-    #[test]
-    fn events_are_parsed_regardless_of_chunk_boundaries() {
-        let text = ": hi\n\nid: 7\nretry: 500\ndata:\n\nevent: message\r\ndata: {\"a\":\r\ndata:1}\r\n\r\ndata: x\n\n";
-        let whole = events(&[text]);
-        assert_eq!(whole.len(), 3);
-        assert_eq!(
-            (whole[0].id.as_deref(), whole[0].retry, whole[0].data.len()),
-            (Some("7"), Some(500), 0)
-        );
-        assert_eq!(
-            (&whole[1].name[..], &whole[1].data[..]),
-            ("message", &b"{\"a\":\n1}"[..])
-        );
-        for cut in 1..text.len() {
-            assert_eq!(events(&[&text[..cut], &text[cut..]]), whole, "cut at {cut}");
-        }
-        let bytes: Vec<&str> = text.split_inclusive(|_| true).collect();
-        assert_eq!(events(&bytes), whole);
-    }
-
-    #[test]
-    fn endless_event_exceeds_the_limit() {
-        let mut parser = Parser::new(10);
-        parser.push(Bytes::from_static(b"data: 0123456789abcdef"));
-        assert_eq!(parser.next(), Ok(None));
-        assert!(parser.is_over());
-    }
-
-    #[test]
-    fn oversized_event_is_skipped_and_the_next_is_read() {
-        let long = format!(
-            "data: {{\"result\":\"{}\",\r\ndata: \"id\":7}}\r\n\r\n",
-            "x".repeat(300)
-        );
-        for (text, answers) in [
-            (long.clone(), Some("7")),
-            (long.replace("\r\n", "\n"), Some("7")),
-            (
-                format!("id: 1\ndata: [\n{}\n", "data: 1,\n".repeat(100)),
-                None,
-            ),
-        ] {
-            let text = format!("{text}data: ok\n\n");
-            for cut in (1..text.len()).step_by(7) {
-                let mut parser = Parser::new(100);
-                let mut seen = Vec::new();
-                for part in [&text[..cut], &text[cut..]] {
-                    parser.push(Bytes::copy_from_slice(part.as_bytes()));
-                    loop {
-                        match parser.next() {
-                            Ok(Some(event)) => seen.push(Ok(event.data)),
-                            Ok(None) => break,
-                            Err(error) => seen.push(Err(error.answers)),
-                        }
-                    }
-                }
-                let expected = [
-                    Err(answers.map(str::to_owned)),
-                    Ok(Bytes::from_static(b"ok")),
-                ];
-                assert_eq!(seen, expected, "cut at {cut}");
-            }
-        }
-    }
-
-    #[test]
-    fn byte_order_marks_are_skipped_and_filler_is_counted() {
-        let mut parser = Parser::new(100);
-        parser.push(Bytes::from_static(
-            b"\xef\xbb\xbf: hello\n\n\nid: 1\ndata: x\n\n\xef\xbb\xbfdata: y\n\n",
-        ));
-        assert_eq!(&parser.next().unwrap().unwrap().data[..], b"x");
-        assert!(parser.filler() > 10, "{}", parser.filler());
-        parser.fed();
-        assert_eq!(&parser.next().unwrap().unwrap().data[..], b"y");
-        assert_eq!(parser.filler(), 0);
-    }
-}
+mod tests;

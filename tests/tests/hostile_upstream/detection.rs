@@ -48,7 +48,7 @@ async fn transport_of_a_server_is_detected() {
 
 #[tokio::test]
 async fn a_refused_post_is_followed_by_a_get() {
-    for status in [400, 404, 405, 406, 415] {
+    for status in [400, 404, 405, 406, 415, 501] {
         let upstream = Raw::start(move |request| match &request.verb[..] {
             "GET" => say(404, "", ""),
             _ => say(status, "content-type: text/plain", "no"),

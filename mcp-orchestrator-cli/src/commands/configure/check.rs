@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use mcp_orchestrator_core::app::GatewayConflict;
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::config::{Loaded, Settings, load};
 use mcp_orchestrator_core::id::ServerId;
 use mcp_orchestrator_core::orchestrator::Orchestrator;
 use mcp_orchestrator_core::runtime::{LogOptions, LogSource};
+use mcp_orchestrator_core::{Error, ErrorKind};
 use mcp_orchestrator_gateway::control::wire::{
     ConfigProblem, ConflictInfo, InstanceInfo, InstanceState,
 };
@@ -29,6 +30,16 @@ use crate::output;
 const GRACE: Duration = Duration::from_secs(5);
 /// Number of lines of output that are shown of a server that failed.
 const OUTPUT_LINES: usize = 10;
+
+/// Number of servers that `--start` starts at the same time.
+const AT_ONCE: usize = 4;
+/// Errors of a server that only lacks a credential of this user.
+const LACKS_CREDENTIAL: [ErrorKind; 4] = [
+    ErrorKind::CredentialMissing,
+    ErrorKind::CredentialExpired,
+    ErrorKind::CredentialRejected,
+    ErrorKind::CredentialInsufficient,
+];
 
 /// Results of the check.
 #[derive(Default)]
@@ -84,21 +95,28 @@ pub(crate) async fn run(args: &CheckArgs, form: Output) -> Result<Exit, Failure>
 impl Found {
     /// Asks the running gateway.
     async fn ask(&mut self, client: &Client, start: bool) -> Result<(), Failure> {
-        if start {
+        let failures = if start {
             let status = client.status().await?;
+            let probes = status.servers.into_iter().map(|server| async move {
+                let answer = client.probe(&server).await;
+                Failing::by_gateway(server, answer)
+            });
+            let answers: Vec<_> = stream::iter(probes).buffered(AT_ONCE).collect().await;
             for gateway in status.gateways {
-                // The local user may not be a member of every gateway.
-                unless_refused(client.gateway_tools(&gateway.name).await)?;
-            }
-            // A server that is only in the gateways of others is started on its own.
-            for instance in client.instances().await? {
-                if instance.state == InstanceState::Resting && instance.tools.is_none() {
-                    unless_refused(client.server_tools(&instance.server).await)?;
+                // Waits for the lists. The local user may not be a member of every gateway.
+                match client.gateway_tools(&gateway.name).await {
+                    Ok(_) | Err(ClientError::Refused(_)) => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
-        }
+            let failures: Result<Vec<_>, _> = answers.into_iter().collect();
+            failures?
+        } else {
+            Vec::new()
+        };
         self.runs = true;
         self.instances = client.instances().await?;
+        self.add(failures);
         self.conflicts = client.conflicts().await?;
         Ok(())
     }
@@ -126,11 +144,22 @@ impl Found {
             .await
             .map_err(|error| Failure::from(&error))?;
         let orchestrator = built.orchestrator();
+        let probes = settings.servers.iter().map(|server| async move {
+            let probed = orchestrator.probe(principal, &server.id).await;
+            Failing::here(server.id.as_str(), probed)
+        });
+        let failures: Vec<_> = stream::iter(probes).buffered(AT_ONCE).collect().await;
         for gateway in built.router().gateways() {
-            let learned = orchestrator.learn(principal, &gateway).await;
-            learned.map_err(|error| Failure::from(&error))?;
+            match orchestrator.learn(principal, &gateway).await {
+                // The local user may not be a member of every gateway.
+                Err(error) if error.kind() != ErrorKind::NoRoute => {
+                    return Err(Failure::from(&error));
+                }
+                _ => {}
+            }
         }
         self.instances = orchestrator.instances().await;
+        self.add(failures);
         let failed = self
             .instances
             .iter()
@@ -143,6 +172,27 @@ impl Found {
         orchestrator.undo(GRACE).await;
         built.leave().await;
         Ok(conflicts)
+    }
+
+    /// Adds what the probes found to the instances.
+    fn add(&mut self, failures: Vec<Option<Failing>>) {
+        for failing in failures.into_iter().flatten() {
+            let mut own: Vec<_> = self
+                .instances
+                .iter_mut()
+                .filter(|one| one.server == failing.server)
+                .collect();
+            let known = own.iter().any(|one| one.state == InstanceState::Failed);
+            let Some(one) = own.first_mut().filter(|_| !known) else {
+                continue;
+            };
+            if failing.is_broken {
+                one.state = InstanceState::Failed;
+                one.reason = Some(failing.reason);
+            } else {
+                one.reason.get_or_insert(failing.reason);
+            }
+        }
     }
 
     fn reported(&self) -> Vec<&InstanceInfo> {
@@ -242,6 +292,44 @@ impl Found {
     }
 }
 
+/// A server that did not answer its probe.
+struct Failing {
+    server: String,
+    reason: String,
+    /// `false` if the server only lacks a credential.
+    is_broken: bool,
+}
+
+impl Failing {
+    fn here(server: &str, probed: Result<(), Error>) -> Option<Self> {
+        let error = probed.err()?;
+        Some(Self {
+            server: server.to_owned(),
+            reason: error.to_string(),
+            is_broken: !LACKS_CREDENTIAL.contains(&error.kind()),
+        })
+    }
+
+    fn by_gateway(
+        server: String,
+        probed: Result<(), ClientError>,
+    ) -> Result<Option<Self>, Failure> {
+        let refusal = match probed {
+            Ok(()) => return Ok(None),
+            Err(ClientError::Refused(refusal)) => refusal,
+            Err(error) => return Err(error.into()),
+        };
+        let lacks = LACKS_CREDENTIAL
+            .iter()
+            .any(|kind| kind.word() == refusal.kind);
+        Ok(Some(Self {
+            server,
+            reason: refusal.message,
+            is_broken: !lacks,
+        }))
+    }
+}
+
 /// Returns the last lines that a server wrote.
 async fn last_output(orchestrator: &Orchestrator, server: &str) -> Vec<String> {
     let Ok(id) = ServerId::new(server) else {
@@ -261,14 +349,6 @@ async fn last_output(orchestrator: &Orchestrator, server: &str) -> Vec<String> {
         std::future::ready(line.map(|line| line.text))
     });
     lines.take(OUTPUT_LINES).collect().await
-}
-
-/// Ignores a refusal by the gateway: a server that does not start is reported with its instances.
-fn unless_refused<T>(answer: Result<T, ClientError>) -> Result<(), Failure> {
-    match answer {
-        Ok(_) | Err(ClientError::Refused(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Formats a problem as compilers do: `file:line:column: key: message`.

@@ -69,7 +69,8 @@ pub(crate) async fn install(
     let site = Site::find(&args.files)?;
     let client = site.client();
     let catalog = site.told(client.catalog().await)?;
-    let server = find(&catalog.servers, &args.server)?;
+    let configured = site.told(client.status().await)?.servers;
+    let server = find(&catalog.servers, &args.server, &configured)?;
     let values = secret_input::read(server, &args.value, rotate)?;
     if let Some(slot) = &server.oauth
         && !values.contains_key(slot)
@@ -110,18 +111,33 @@ fn told(installed: &InstallationText, rotate: bool, form: Output) -> Result<Exit
     Ok(Exit::Done)
 }
 
-fn find<'c>(servers: &'c [CatalogText], name: &str) -> Result<&'c CatalogText, Failure> {
-    servers
-        .iter()
-        .find(|known| known.server == name)
-        .ok_or_else(|| {
-            let known = servers.iter().map(|known| &known.server[..]);
-            let hint = match servers.is_empty() {
-                true => "; no configured server does".to_owned(),
-                false => crate::suggest::hint(name, known),
-            };
-            Failure::failed(format!("no server named {name} needs a credential{hint}"))
-        })
+fn find<'c>(
+    servers: &'c [CatalogText],
+    name: &str,
+    configured: &[String],
+) -> Result<&'c CatalogText, Failure> {
+    let found = servers.iter().find(|known| known.server == name);
+    found.ok_or_else(|| {
+        let known = servers.iter().map(|known| &known.server[..]);
+        let is_configured = configured.iter().any(|known| known == name);
+        let (text, hint) = match (is_configured, servers.is_empty()) {
+            (true, true) => (format!("server {name} needs no credential"), String::new()),
+            (true, false) => {
+                let known: Vec<&str> = known.collect();
+                let hint = format!("\n  these do: {}", known.join(", "));
+                (format!("server {name} needs no credential"), hint)
+            }
+            (false, true) => (
+                format!("no server named {name} needs a credential"),
+                "; no configured server does".to_owned(),
+            ),
+            (false, false) => (
+                format!("no server named {name} needs a credential"),
+                crate::suggest::hint(name, known),
+            ),
+        };
+        Failure::failed(format!("{text}{hint}"))
+    })
 }
 
 pub(crate) async fn uninstall(args: OwnedArgs, form: Output) -> Result<Exit, Failure> {

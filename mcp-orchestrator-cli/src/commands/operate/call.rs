@@ -15,14 +15,24 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::spinner::Spinner;
 
+/// Number of tools that an error names.
+const SHOWN: usize = 20;
+
 pub(crate) async fn run(args: CallArgs, form: Output) -> Result<Exit, Failure> {
     let site = Site::find(&args.files)?;
     let carrier = Carrier::find(&site, &args.server).await?;
-    let waiting = Spinner::on(&format!("calling {} of {}", args.tool, args.server));
+    let tool = args.tool.clone().filter(|tool| tool != "-");
+    let waiting = Spinner::on(&match &tool {
+        Some(tool) => format!("calling {tool} of {}", args.server),
+        None => format!("listing the tools of {}", args.server),
+    });
     let called = async {
-        let arguments = arguments(&args, &carrier).await?;
+        let Some(tool) = tool else {
+            return Err(no_tool(&args.server, &carrier).await);
+        };
+        let arguments = arguments(&args, &tool, &carrier).await?;
         let call = CallRequest {
-            tool: args.tool.clone(),
+            tool: tool.clone(),
             arguments,
         };
         let called = match carrier.call(&args.server, call).await {
@@ -30,7 +40,7 @@ pub(crate) async fn run(args: CallArgs, form: Output) -> Result<Exit, Failure> {
             Err(failure) => Err(failure),
         };
         match called {
-            Err(failure) => Err(unknown_tool(failure, &args, &carrier).await),
+            Err(failure) => Err(unknown_tool(failure, &tool, (&args.server, &carrier)).await),
             done => done,
         }
     };
@@ -44,20 +54,54 @@ pub(crate) async fn run(args: CallArgs, form: Output) -> Result<Exit, Failure> {
 }
 
 /// Adds a suggestion to a failed call if the server does not list the tool.
-async fn unknown_tool(failure: Failure, args: &CallArgs, carrier: &Carrier) -> Failure {
-    let Ok(tools) = carrier.list(&args.server, ItemKind::Tool).await else {
+async fn unknown_tool(
+    failure: Failure,
+    tool: &str,
+    (server, carrier): (&str, &Carrier),
+) -> Failure {
+    let listed = listed(server, carrier).await.unwrap_or_default();
+    if listed.is_empty() || listed.iter().any(|name| name == tool) {
         return failure;
-    };
-    let listed = tools.iter().filter_map(|tool| {
+    }
+    let hint = crate::suggest::hint(tool, listed.iter().map(String::as_str));
+    failure.with(&hint)
+}
+
+/// Describes the tools to choose from.
+async fn no_tool(server: &str, carrier: &Carrier) -> Failure {
+    match listed(server, carrier).await {
+        Ok(listed) if listed.is_empty() => {
+            Failure::usage(format!("no tool was given, and {server} has none"))
+        }
+        Ok(listed) => Failure::usage(format!(
+            "no tool was given; {server} has: {}\n  call one with `mcp-orchestrator call {server} {}`",
+            some_of(&listed),
+            output::clean(&listed[0])
+        )),
+        Err(failure) => failure,
+    }
+}
+
+async fn listed(server: &str, carrier: &Carrier) -> Result<Vec<String>, Failure> {
+    let tools = carrier.list(server, ItemKind::Tool).await?;
+    let names = tools.iter().filter_map(|tool| {
         let tool: Value = serde_json::from_str(tool.get()).ok()?;
         tool["name"].as_str().map(str::to_owned)
     });
-    let listed: Vec<String> = listed.collect();
-    if listed.contains(&args.tool) || listed.is_empty() {
-        return failure;
+    Ok(names.collect())
+}
+
+/// Joins the first names of a list.
+fn some_of(names: &[String]) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|it| output::clean(it))
+        .collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
-    let hint = crate::suggest::hint(&args.tool, listed.iter().map(String::as_str));
-    failure.with(&hint)
 }
 
 /// Waits for the result and shows progress meanwhile.
@@ -92,7 +136,11 @@ fn progress(params: &RawValue) -> String {
 }
 
 /// Returns the arguments as a JSON object.
-async fn arguments(args: &CallArgs, carrier: &Carrier) -> Result<Option<Box<RawValue>>, Failure> {
+async fn arguments(
+    args: &CallArgs,
+    tool: &str,
+    carrier: &Carrier,
+) -> Result<Option<Box<RawValue>>, Failure> {
     let text = match (&args.json, &args.stdin) {
         (Some(text), _) => text.clone(),
         (None, Some(_)) => {
@@ -105,7 +153,7 @@ async fn arguments(args: &CallArgs, carrier: &Carrier) -> Result<Option<Box<RawV
         (None, None) => {
             // Without a list, types are guessed. If the tool is unknown, the call reports it.
             let tools = carrier.list(&args.server, ItemKind::Tool).await.ok();
-            let schema = tools.and_then(|tools| schema(&tools, &args.tool));
+            let schema = tools.and_then(|tools| schema(&tools, tool));
             typed(&args.args, &schema.unwrap_or_default())?.to_string()
         }
     };

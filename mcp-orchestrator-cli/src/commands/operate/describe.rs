@@ -81,7 +81,7 @@ fn lines(of: &Described) -> Vec<String> {
         lines.extend(of.events.iter().map(event));
     }
     if !of.commands.is_empty() {
-        lines.push("see for yourself".to_owned());
+        lines.push("commands that show more".to_owned());
         for (what, line) in &of.commands {
             lines.push(format!("  # {}", clean(what)));
             lines.push(format!("  {}", clean(line)));

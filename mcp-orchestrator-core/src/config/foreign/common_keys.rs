@@ -2,9 +2,10 @@
 
 use super::draft::Draft;
 use super::keys::Keys;
-use crate::config::schema::oauth::{OAuthChoice, OAuthEntry};
+use crate::config::schema::oauth::{OAuthChoice, OAuthEntry, ResourceChoice};
 use crate::config::schema::server::TransportEntry;
 use crate::config::schema::value::{TextOr, Typed};
+use crate::config::source::diagnostics::KeyPath;
 use crate::config::source::node::{Node, Value};
 
 /// Keys that disable a server if they are `true`.
@@ -19,6 +20,8 @@ const ENABLED: &[&str] = &[
     "isActive",
     "is_active",
 ];
+/// Values of `state` or `status` that disable a server.
+const OFF_STATES: &[&str] = &["disabled", "inactive", "off", "paused"];
 const TYPE: &[&str] = &[
     "type",
     "transport",
@@ -102,6 +105,10 @@ pub(super) fn switches(keys: &mut Keys<'_>, draft: &mut Draft) {
     let disabled = keys.flag(DISABLED) == Some(true);
     // Check every key: a file may have two of them.
     let off = ENABLED.iter().any(|key| keys.flag(&[key]) == Some(false));
+    let state = keys.node(&["state", "status"]);
+    let state = state.and_then(|(node, _)| super::keys::scalar(node));
+    let off =
+        off || state.is_some_and(|state| OFF_STATES.contains(&state.to_ascii_lowercase().as_str()));
     if disabled || off {
         draft.leave_out("skipped: the server is disabled in this file");
     }
@@ -228,9 +235,35 @@ fn oauth(keys: &mut Keys<'_>, draft: &mut Draft) {
         }
         None => {}
     }
-    let Some((node, path)) = keys.node(&["oauth", "auth"]) else {
-        return;
+    if let Some((node, path)) = keys.node(&["oauth", "auth"]) {
+        choice(node, path, draft);
+    }
+    if let Some(scopes) = keys.texts(&["oauthScopes", "oauth_scopes"]) {
+        amend(draft, |entry| entry.scopes = Some(scopes));
+    }
+    if let Some(resource) = keys.text(&["oauth_resource", "oauthResource"]) {
+        amend(draft, |entry| {
+            entry.resource = Some(ResourceChoice::Text(resource));
+        });
+    }
+}
+
+/// Changes the OAuth entry of a server, unless OAuth is disabled.
+pub(super) fn amend(draft: &mut Draft, change: impl FnOnce(&mut OAuthEntry)) {
+    let mut entry = match draft.more.oauth.take() {
+        Some(OAuthChoice::Plain(false)) => {
+            draft.more.oauth = Some(OAuthChoice::Plain(false));
+            return;
+        }
+        Some(OAuthChoice::Entry(entry)) => entry,
+        _ => Box::default(),
     };
+    change(&mut entry);
+    draft.more.oauth = Some(OAuthChoice::Entry(entry));
+}
+
+/// Reads the value of `oauth` or `auth`.
+fn choice(node: &Node, path: KeyPath, draft: &mut Draft) {
     match &node.value {
         Value::Scalar { text, .. } => match text.as_str() {
             "true" | "oauth" => draft.more.oauth = Some(OAuthChoice::Plain(true)),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::keys::{Keys, Remark};
 use super::syntax::Syntax;
 use super::texts;
+use crate::config::schema::oauth::OAuthChoice;
 use crate::config::schema::server::{CredentialEntry, ServerEntry, TransportEntry};
 use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::diagnostics::KeyPath;
@@ -91,7 +92,6 @@ const AUTHENTICATION: &[&str] = &[
     "headers_helper",
     "key",
     "oauth",
-    "oauth_resource",
     "obo",
     "permissions",
     "requestInit",
@@ -269,12 +269,31 @@ impl Draft {
                 self.notice(key, "ignored: this server is reached at its URL");
             }
         }
+        let wants_oauth = !matches!(&self.more.oauth, None | Some(OAuthChoice::Plain(false)));
+        if wants_oauth && self.authorizes() {
+            self.more.oauth = None;
+            self.notice(
+                "oauth",
+                "ignored: the server gets its own `Authorization` header",
+            );
+        }
         ServerEntry {
             url: url.map(|(_, url)| url),
             headers: some(std::mem::take(&mut self.headers)),
             transport: self.transport,
             ..std::mem::take(&mut self.more)
         }
+    }
+
+    /// Returns `true` if a header or a credential authorizes the calls.
+    fn authorizes(&self) -> bool {
+        let is_it = |name: &str| name.eq_ignore_ascii_case("authorization");
+        let by_slot = |slot: &CredentialEntry| match &slot.header {
+            Some(TextOr::Text(name)) => is_it(&name.0),
+            Some(TextOr::Other(header)) => is_it(&header.name),
+            None => false,
+        };
+        self.headers.keys().any(|name| is_it(name)) || self.credentials.iter().any(by_slot)
     }
 
     fn program(&mut self) -> ServerEntry {

@@ -114,6 +114,10 @@ pub(super) fn vs_code(node: &Node, path: &KeyPath) -> Vec<Draft> {
 fn timeouts(tree: &Node, keys: &mut Keys<'_>, draft: &mut Draft) {
     let milliseconds = keys.has(&[
         "initTimeout",
+        "chatMenu",
+        "customUserVars",
+        "serverInstructions",
+        "startup",
         "trust",
         "httpUrl",
         "includeTools",

@@ -15,6 +15,7 @@ mod names;
 mod own_format;
 mod syntax;
 mod texts;
+mod unread;
 mod working_dir;
 
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ impl ForeignFile {
                 way: &["servers"],
             });
         }
-        const NESTED: [(Format, &[&str]); 7] = [
+        const NESTED: [(Format, &[&str]); 8] = [
             (Format::Codex, &["mcp_servers"]),
             (Format::Zed, &["context_servers"]),
             (Format::McpServers, &["amp.mcpServers"]),
@@ -65,6 +66,7 @@ impl ForeignFile {
                 Format::VsCode,
                 &["customizations", "vscode", "mcp", "servers"],
             ),
+            (Format::Continue, &["augment.advanced", "mcpServers"]),
             (
                 Format::Continue,
                 &["experimental", "modelContextProtocolServers"],
@@ -104,7 +106,8 @@ impl ForeignFile {
         self.way.join(".")
     }
 
-    fn path(&self) -> KeyPath {
+    /// Returns the path to the servers.
+    pub(super) fn path(&self) -> KeyPath {
         let steps = self.way.iter();
         steps.fold(KeyPath::default(), |path, key| path.key(key))
     }
@@ -122,9 +125,14 @@ impl ForeignFile {
         let path = self.path();
         if !matches!(node.value, Value::Null | Value::Map(_) | Value::List(_)) {
             let at = source.position(&path);
-            report.problem(&source.file, at, &path, "expected a mapping of names");
+            let message =
+                "expected a mapping of names; if this names a file, use that file instead";
+            report.problem(&source.file, at, &path, message);
             return Vec::new();
         }
+        unread::report(source, self.way, report);
+        // Codex expands no variables. Other programs that use this key do.
+        let is_toml = source.file.extension().is_some_and(|end| end == "toml");
         let (mut drafts, syntax) = match self.format {
             Format::McpServers => (mcp_servers::servers(tree, node, &path), Syntax::Editor),
             Format::Flat => (mcp_servers::flat(node, &path), Syntax::Editor),
@@ -132,7 +140,8 @@ impl ForeignFile {
             Format::Zed => (formats::zed::servers(node, &path), Syntax::Plain),
             Format::OpenCode => (formats::opencode::servers(node, &path), Syntax::Braces),
             Format::Crush => (formats::crush::servers(node, &path), Syntax::Shell),
-            Format::Codex => (formats::codex::servers(node, &path), Syntax::Plain),
+            Format::Codex if is_toml => (formats::codex::servers(node, &path), Syntax::Plain),
+            Format::Codex => (formats::codex::servers(node, &path), Syntax::Editor),
             Format::Goose => (formats::goose::servers(node, &path), Syntax::Shell),
             Format::Continue => (
                 formats::continue_dev::servers(node, &path),

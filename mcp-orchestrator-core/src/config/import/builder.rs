@@ -78,6 +78,18 @@ impl EntryBuilder {
         self.entry.command = Some(TextOr::Other(command));
     }
 
+    /// Returns `true` if the entry sets this variable.
+    pub(crate) fn sets(&self, name: &str) -> bool {
+        let mut slots = self.entry.credentials.iter().flatten();
+        let fixed = self
+            .entry
+            .env
+            .iter()
+            .flatten()
+            .any(|(known, _)| known == name);
+        fixed || slots.any(|slot| slot.env.as_deref() == Some(name))
+    }
+
     /// Checks that an image started by [`Self::image`] can be reached.
     ///
     /// # Errors

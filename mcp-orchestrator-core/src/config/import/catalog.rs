@@ -45,6 +45,7 @@ pub(super) fn imported(
             }
             let mut made = EntryBuilder::new(id, options.containers);
             convert(offer, &mut made)?;
+            made.verify()?;
             Ok(made)
         });
         match made {

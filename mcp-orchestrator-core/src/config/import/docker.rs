@@ -141,28 +141,7 @@ fn make(server: &Server, made: &mut EntryBuilder) -> Result<(), String> {
         slot(secret, |slot| slot.env = Some(name), made);
     }
     for variable in &server.env {
-        check::env_name(&variable.name)?;
-        let value = variable.value.as_deref().unwrap_or_default();
-        if value.is_empty() || value.contains("{{") {
-            let example = variable
-                .example
-                .as_deref()
-                .filter(|example| !example.is_empty());
-            made.entry
-                .credentials
-                .get_or_insert_default()
-                .push(CredentialEntry {
-                    name: to_dns_label(&variable.name),
-                    description: example.map(|example| format!("as {example}")),
-                    required: Some(false),
-                    plain: Some(true),
-                    env: Some(variable.name.clone()),
-                    ..CredentialEntry::default()
-                });
-        } else {
-            let env = made.entry.env.get_or_insert_default();
-            env.insert(variable.name.clone(), Typed(escaped(value)));
-        }
+        variable.make(made)?;
     }
     for (key, there) in [
         ("volumes", !server.volumes.is_empty()),
@@ -183,7 +162,48 @@ fn make(server: &Server, made: &mut EntryBuilder) -> Result<(), String> {
         made.notice("`allowHosts` is left out: `egress` restricts networks, not host names");
     }
     made.image(image, command);
+    if server.disable_network.as_deref() == Some("true") {
+        without_network(made);
+    }
     Ok(())
+}
+
+impl Variable {
+    /// Adds the variable: with its value, or as a slot if the value comes from Docker's configuration.
+    fn make(&self, made: &mut EntryBuilder) -> Result<(), String> {
+        check::env_name(&self.name)?;
+        let value = self.value.as_deref().unwrap_or_default();
+        if value.is_empty() || value.contains("{{") {
+            let example = self
+                .example
+                .as_deref()
+                .filter(|example| !example.is_empty());
+            made.entry
+                .credentials
+                .get_or_insert_default()
+                .push(CredentialEntry {
+                    name: to_dns_label(&self.name),
+                    description: example.map(|example| format!("e.g. {example}")),
+                    required: Some(false),
+                    plain: Some(true),
+                    env: Some(self.name.clone()),
+                    ..CredentialEntry::default()
+                });
+        } else {
+            let env = made.entry.env.get_or_insert_default();
+            env.insert(self.name.clone(), Typed(escaped(value)));
+        }
+        Ok(())
+    }
+}
+
+/// Takes the network from a container that Docker runs.
+fn without_network(made: &mut EntryBuilder) {
+    if let Some(TextOr::Other(words)) = &mut made.entry.command
+        && let Some(at) = words.iter().position(|word| word.0 == "--rm")
+    {
+        words.splice(at + 1..at + 1, ["--network", "none"].map(Typed::from));
+    }
 }
 
 fn remote(server: &Server, remote: &Remote, made: &mut EntryBuilder) -> Result<(), String> {

@@ -11,31 +11,28 @@ mod docker;
 mod imported;
 mod offer;
 mod options;
+mod program_file;
 mod registry;
 mod resources;
 mod risk;
 mod risky_variables;
 mod toolhive;
 mod translate;
+mod verify;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use self::imported::{Imported, ImportedVariable};
 pub use self::options::{ImportOptions, ImportValues};
-use self::risk::Origin;
 pub use self::risk::Risk;
-use self::translate::Translation;
 use super::foreign::{self, ForeignFile};
 use crate::config::source::diagnostics::{KeyPath, Problems, Report};
-use crate::config::source::interpolate::Dialect;
 use crate::config::source::jsonc;
 use crate::config::source::node::{Flaw, Node};
-use crate::config::source::parsed_file::ParsedFile;
 use crate::config::source::read;
 use crate::config::source::toml;
 use crate::config::source::yaml;
-use crate::id::ServerId;
 
 /// Maximum time to fetch a remote file.
 #[cfg(feature = "fetch")]
@@ -97,6 +94,11 @@ pub fn import_text(file: &Path, text: &str, options: &ImportOptions) -> Result<I
         return Err(refused(file, message));
     }
     let Some(found) = ForeignFile::for_import(&tree, file) else {
+        if tree.get("manifest_version").is_some() && tree.get("server").is_some() {
+            let message = "this is the manifest of a bundle (mcpb), which only desktop programs unpack; unpack it and \
+                           add its command with `mcp-orchestrator add`";
+            return Err(refused(file, message));
+        }
         let ours = tree.get("servers").is_some() || tree.get("gateways").is_some();
         return Err(refused(
             file,
@@ -108,7 +110,7 @@ pub fn import_text(file: &Path, text: &str, options: &ImportOptions) -> Result<I
             },
         ));
     };
-    from_program(&name, tree, &found, options)
+    program_file::imported(&name, tree, &found, options)
 }
 
 /// Parses the documents of a text. A file with the extension `toml` is parsed as TOML, even if it was fetched.
@@ -118,68 +120,6 @@ fn trees(file: &Path, text: &str) -> Result<Vec<Node>, Flaw> {
     }
     let text = jsonc::strip_comments(file, text);
     yaml::documents(&text)
-}
-
-/// Imports the servers of a foreign file.
-fn from_program(
-    name: &Arc<Path>,
-    tree: Node,
-    found: &ForeignFile,
-    options: &ImportOptions,
-) -> Result<Imported, Problems> {
-    let mut report = Report::default();
-    let elsewhere = name.to_string_lossy().contains("://");
-    let folder = name.parent().filter(|_| !elsewhere);
-    let folder = folder.map(std::path::absolute).and_then(Result::ok);
-    let folder = folder.unwrap_or_default();
-    let workspace = options.workspace.clone();
-    let workspace = workspace.unwrap_or_else(|| foreign::workspace(&folder));
-    let inputs = foreign::inputs(&tree);
-    let source = ParsedFile {
-        file: Arc::clone(name),
-        folder: workspace.clone(),
-        dialect: Dialect::Foreign { workspace, inputs },
-        tree: tree.into(),
-    };
-    let mut entries = found.servers(&source, &mut report);
-    entries.retain(|entry| options.wants(&[&entry.key, &entry.label]));
-    let alone = entries.len() == 1;
-    let mut translation = Translation::new(&source, options.values);
-    let mut imported = Imported::default();
-    for entry in entries {
-        let at = source.key_position(&entry.path);
-        let id = match options.name.clone().filter(|_| alone) {
-            Some(name) => Ok(name),
-            None => ServerId::new(&entry.label),
-        };
-        let id = match id {
-            Ok(id) => id,
-            Err(error) => {
-                report.problem(&source.file, at, &entry.path, error.to_string());
-                continue;
-            }
-        };
-        if entry.key != id.as_str() {
-            let message = format!("renamed to {id}");
-            report.notice(&source.file, at, &entry.path, message);
-        }
-        let path = entry.path.clone();
-        let made = translation.entry(&id, entry.entry);
-        for notice in translation.take_notices() {
-            report.notice(&source.file, at, &path, notice);
-        }
-        risk::assess(
-            &id,
-            &made,
-            Origin::Program(options.values),
-            &mut imported.risks,
-        );
-        imported.servers.push((id, made));
-    }
-    options.check_name(name, &mut report, imported.servers.len());
-    imported.variables = translation.variables();
-    imported.notices = report.finish(&[])?;
-    Ok(imported)
 }
 
 fn refused(file: &Path, message: impl Into<String>) -> Problems {

@@ -1,5 +1,5 @@
-//! Imports Kubernetes resources: `MCPServer` and `RemoteMCPServer` of kmcp and kagent, `MCPServer` and `MCPRemoteProxy`
-//! of ToolHive.
+//! Imports Kubernetes resources: `MCPServer` and `RemoteMCPServer` of kmcp and kagent, `MCPServer`, `MCPRemoteProxy` and
+//! `MCPServerEntry` of ToolHive.
 
 use std::collections::BTreeMap;
 
@@ -62,11 +62,11 @@ pub(super) fn make(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
         ("toolhive.stacklok.dev", "MCPServer") => {
             ToolHive::deserialize(spec).map_err(read)?.make(made)
         }
-        ("toolhive.stacklok.dev", "MCPRemoteProxy") => {
+        ("toolhive.stacklok.dev", "MCPRemoteProxy" | "MCPServerEntry") => {
             Proxy::deserialize(spec).map_err(read)?.make(made)
         }
         (group, kind) => Err(format!(
-            "unknown resource: a {kind} of {group}; known are MCPServer, RemoteMCPServer and MCPRemoteProxy"
+            "unknown resource: a {kind} of {group}; known are MCPServer, RemoteMCPServer, MCPRemoteProxy and MCPServerEntry"
         )),
     }
 }
@@ -342,7 +342,7 @@ impl ToolHive {
     }
 }
 
-/// The `MCPRemoteProxy` of ToolHive.
+/// The `MCPRemoteProxy` or `MCPServerEntry` of ToolHive.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Proxy {

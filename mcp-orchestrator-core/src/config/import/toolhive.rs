@@ -1,16 +1,19 @@
 //! Imports ToolHive's registry: `servers` are images, `remote_servers` are URLs.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::offer::{InstallableServer, Kind};
+use super::registry::{Input, filled};
 use super::translate::escaped;
 use crate::config::import::builder::{EntryBuilder, flag, literal, port};
 use crate::config::resolve::check;
-use crate::config::schema::oauth::{OAuthChoice, OAuthEntry};
+use crate::config::schema::oauth::{OAuthChoice, OAuthEntry, ResourceChoice};
 use crate::config::schema::server::{CredentialEntry, TransportEntry};
 use crate::config::schema::value::{TextOr, Typed};
-use crate::config::source::node::Node;
+use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
 /// Returns the servers of a registry.
@@ -19,17 +22,23 @@ pub(super) fn offers(tree: &Node) -> Vec<InstallableServer> {
     if !known {
         return Vec::new();
     }
+    let groups = match tree.get("groups").map(|groups| &groups.value) {
+        Some(Tree::List(groups)) => &groups[..],
+        _ => &[],
+    };
     let mut offers = Vec::new();
-    for (key, kind) in [
-        ("servers", Kind::ToolHiveImage),
-        ("remote_servers", Kind::ToolHiveRemote),
-    ] {
-        let entries = tree.get(key).map(Node::entries).unwrap_or_default();
-        offers.extend(
-            entries
-                .iter()
-                .map(|entry| InstallableServer::new(&entry.key, kind, &entry.node)),
-        );
+    for node in std::iter::once(tree).chain(groups) {
+        for (key, kind) in [
+            ("servers", Kind::ToolHiveImage),
+            ("remote_servers", Kind::ToolHiveRemote),
+        ] {
+            let entries = node.get(key).map(Node::entries).unwrap_or_default();
+            offers.extend(
+                entries
+                    .iter()
+                    .map(|entry| InstallableServer::new(&entry.key, kind, &entry.node)),
+            );
+        }
     }
     offers
 }
@@ -52,6 +61,7 @@ struct Image {
 struct Remote {
     url: String,
     transport: String,
+    url_variables: BTreeMap<String, Variable>,
     headers: Vec<Variable>,
     env_vars: Vec<Variable>,
     oauth_config: Option<OAuth>,
@@ -79,6 +89,8 @@ struct OAuth {
     scopes: Vec<String>,
     authorize_url: Option<String>,
     token_url: Option<String>,
+    resource: Option<String>,
+    oauth_params: BTreeMap<String, String>,
 }
 
 /// Imports an image of the registry.
@@ -132,10 +144,13 @@ pub(super) fn remote(said: Value, made: &mut EntryBuilder) -> Result<(), String>
         "" | "streamable-http" | "http" => None,
         other => return Err(format!("unknown transport {other}")),
     };
-    if server.url.contains('{') {
+    if server.url.contains('{') && server.url_variables.is_empty() {
         return Err("its URL has placeholders; add it as `url` by hand".to_owned());
     }
-    made.entry.url = Some(Typed(escaped(&server.url)));
+    let variables = server.url_variables.iter();
+    let variables = variables.map(|(name, variable)| (name.clone(), variable.input()));
+    let url = filled(&server.url, &variables.collect(), "url", made)?;
+    made.entry.url = Some(Typed(url));
     for variable in &server.headers {
         check::header_name(&variable.name)?;
         let mut slot = variable.slot();
@@ -146,12 +161,18 @@ pub(super) fn remote(said: Value, made: &mut EntryBuilder) -> Result<(), String>
         made.notice("`env_vars` are left out: a server with a URL has no environment");
     }
     if let Some(oauth) = server.oauth_config {
-        if oauth.authorize_url.is_some() || oauth.token_url.is_some() {
-            made.notice("`authorize_url` and `token_url` of its OAuth are left out: they come from the issuer's metadata");
-        }
+        let text = |text: Option<String>| text.map(|text| Typed(escaped(&text)));
+        let parameters = oauth.oauth_params.into_iter();
+        let parameters: BTreeMap<_, _> = parameters
+            .map(|(name, value)| (name, Typed(escaped(&value))))
+            .collect();
         let entry = OAuthEntry {
-            issuer: oauth.issuer.map(|text| Typed(escaped(&text))),
-            client_id: oauth.client_id.map(|text| Typed(escaped(&text))),
+            issuer: text(oauth.issuer),
+            client_id: text(oauth.client_id),
+            authorization_endpoint: text(oauth.authorize_url),
+            token_endpoint: text(oauth.token_url),
+            resource: text(oauth.resource).map(ResourceChoice::Text),
+            authorization_parameters: (!parameters.is_empty()).then_some(parameters),
             scopes: (!oauth.scopes.is_empty()).then(|| literal(&oauth.scopes)),
             ..OAuthEntry::default()
         };
@@ -172,6 +193,17 @@ fn old(status: Option<&str>, made: &mut EntryBuilder) {
 }
 
 impl Variable {
+    fn input(&self) -> Input {
+        Input {
+            description: self.description.clone(),
+            is_required: self.required,
+            is_secret: self.secret,
+            default: self.default.clone(),
+            choices: self.choices.clone(),
+            ..Input::default()
+        }
+    }
+
     fn slot(&self) -> CredentialEntry {
         CredentialEntry {
             name: to_dns_label(&self.name),

@@ -17,6 +17,7 @@ use crate::config::source::parsed_file::ParsedFile;
 use crate::id::ServerId;
 
 /// Collects the variables that the entries of a file name.
+#[derive(Clone)]
 pub(super) struct Translation<'s> {
     values: ImportValues,
     source: &'s ParsedFile,

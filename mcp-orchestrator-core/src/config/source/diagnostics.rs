@@ -195,6 +195,27 @@ impl Report {
             .any(|(wrong_file, wrong)| &**wrong_file == file && wrong.is_under(path))
     }
 
+    /// Turns the problems below this key into notices that end with `note`. Problems of the key itself remain.
+    pub(crate) fn demote_below(&mut self, file: &Path, path: &KeyPath, note: &str) {
+        let wrong = std::mem::take(&mut self.wrong);
+        let problems = std::mem::take(&mut self.problems);
+        for (place, problem) in wrong.into_iter().zip(problems) {
+            let below = &*place.0 == file && place.1 != *path && place.1.is_under(path);
+            if below {
+                self.notices.push(Notice {
+                    message: format!("{}{note}", problem.message),
+                    ..problem
+                });
+            } else {
+                self.wrong.push(place);
+                self.problems.push(problem);
+            }
+        }
+        if self.problems.is_empty() {
+            self.left_out = 0;
+        }
+    }
+
     /// Returns the notices if there are no problems.
     ///
     /// # Errors

@@ -135,7 +135,7 @@ fn connect_tool(entry: &ViewEntry, prefixed: bool) -> String {
         "name": connect_name(entry, prefixed),
         "title": format!("Connect {}", entry.alias),
         "description": format!(
-            "Tells how to set up your credential for {server}. Its own tools are shown once that is done."
+            "Shows how to connect your account to {server}. The tools of {server} are listed after that."
         ),
         "inputSchema": { "type": "object" },
         "annotations": { "readOnlyHint": true },
@@ -146,7 +146,7 @@ fn connect_tool(entry: &ViewEntry, prefixed: bool) -> String {
 /// Builds the result for a call that waited until the credential was set up.
 fn connected(context: &Context, message: &Message, entry: &ViewEntry) -> Reply {
     let text = format!(
-        "{} is connected: list the tools again, its own are there now.",
+        "{} is connected. List the tools again: its own tools are available now.",
         entry.alias
     );
     let mut result = json!({ "content": [{ "type": "text", "text": text }] });

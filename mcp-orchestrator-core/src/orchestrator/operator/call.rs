@@ -177,7 +177,7 @@ impl Inner {
     }
 }
 
-fn rule(without_slots: bool) -> CredentialRule {
+pub(super) fn rule(without_slots: bool) -> CredentialRule {
     if without_slots {
         CredentialRule::None
     } else {

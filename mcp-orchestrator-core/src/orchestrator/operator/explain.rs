@@ -219,7 +219,7 @@ impl Inner {
                     Some(match claim {
                         Claim::Listed => "lists it too",
                         Claim::Template(_) => "has a template that matches it",
-                        Claim::Carried(_) => "named it in a result",
+                        Claim::Carried(_) => "returned it in a result",
                     })
                 }
                 Item::Server(_) => None,

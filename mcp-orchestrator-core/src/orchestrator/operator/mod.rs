@@ -4,5 +4,6 @@ mod call;
 mod describe;
 pub(super) mod explain;
 pub(super) mod instances;
+mod probe;
 pub(super) mod server_info;
 pub(super) mod unlisted;

@@ -12,6 +12,7 @@ const PIECE: usize = 32 << 10;
 /// Decodes a content coding.
 pub(crate) struct Decoder {
     inflate: Decompress,
+    is_gzip: bool,
     state: State,
     input: BytesMut,
     /// `true` once the input is complete.
@@ -24,6 +25,8 @@ enum State {
     /// A `deflate` body, with or without a zlib header: servers differ.
     Deflate,
     Body,
+    /// After a gzip member. Another one may follow (RFC 1952).
+    GzipTrailer,
     End,
 }
 
@@ -46,6 +49,7 @@ impl Decoder {
         };
         Some(Self {
             inflate: Decompress::new(false),
+            is_gzip: coding == Coding::Gzip,
             state,
             input: BytesMut::new(),
             complete: false,
@@ -69,6 +73,7 @@ impl Decoder {
             State::GzipHeader => self.gzip_header()?,
             State::Deflate => self.zlib_header(),
             State::Body => true,
+            State::GzipTrailer => self.gzip_trailer() && self.gzip_header()?,
             State::End => return Ok(Decoded::End),
         };
         if begun {
@@ -87,7 +92,10 @@ impl Decoder {
             );
             if status == Status::StreamEnd {
                 // The checksum that may follow is not verified: the compressed stream marks its own end.
-                self.state = State::End;
+                self.state = match self.is_gzip {
+                    true => State::GzipTrailer,
+                    false => State::End,
+                };
             }
             if !out.is_empty() {
                 return Ok(Decoded::Data(out.into()));
@@ -95,11 +103,41 @@ impl Decoder {
             if self.state == State::End {
                 return Ok(Decoded::End);
             }
+            if self.state == State::GzipTrailer {
+                return self.next();
+            }
+        }
+        if self.state == State::End {
+            return Ok(Decoded::End);
         }
         if self.complete {
             return Err(Broken::Invalid("its compressed body ends early"));
         }
         Ok(Decoded::Hungry)
+    }
+
+    /// Skips the checksum and length after a gzip member. Returns `true` if another member begins; otherwise the body ends,
+    /// or more input is needed.
+    fn gzip_trailer(&mut self) -> bool {
+        const TRAILER: usize = 8;
+        match self.input.get(TRAILER..TRAILER + 2) {
+            Some(begin) if begin == [0x1f, 0x8b] => {
+                self.input.advance(TRAILER);
+                self.inflate.reset(false);
+                self.state = State::GzipHeader;
+                true
+            }
+            Some(_) => {
+                self.state = State::End;
+                false
+            }
+            None => {
+                if self.complete {
+                    self.state = State::End;
+                }
+                false
+            }
+        }
     }
 
     /// Skips the gzip header (RFC 1952). Returns `false` if the header is incomplete.
@@ -206,6 +244,10 @@ mod tests {
         for (coding, input) in [
             (Coding::Gzip, gzip(&text)),
             (Coding::Gzip, named),
+            (
+                Coding::Gzip,
+                [gzip(&text[..1000]), gzip(&text[1000..])].concat(),
+            ),
             (Coding::Deflate, zlib.finish().unwrap()),
             (Coding::Deflate, raw.finish().unwrap()),
         ] {

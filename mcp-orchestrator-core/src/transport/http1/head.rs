@@ -163,7 +163,9 @@ impl Framing {
                     framing.keeps_for = keeps_for(field.value);
                 }
                 16 if field.name.eq_ignore_ascii_case("content-encoding") => {
-                    framing.coding = framing.coding.and(Coding::of(field.value));
+                    for coding in field.value.split(|b| *b == b',') {
+                        framing.coding = framing.coding.and(Coding::of(coding));
+                    }
                 }
                 _ => {}
             }

@@ -1,5 +1,7 @@
 //! Detects which of the two HTTP transports a server supports, by the protocol's rule for backwards compatibility: the
-//! first request of a handshake is posted; if it is rejected with 4xx, a GET shows whether the server offers HTTP+SSE.
+//! first request of a handshake is posted; if it is rejected with 4xx (or 501, as by servers without POST there), a GET shows whether the server offers HTTP+SSE.
+
+use http::StatusCode;
 
 use super::Http;
 use super::conversation::SESSION_ID;
@@ -40,7 +42,8 @@ impl Http {
             .await?;
         let status = posted.head.status;
         // 401 and 403 mean that another caller could be accepted, 429 that a later request could.
-        if !status.is_client_error() || matches!(status.as_u16(), 401 | 403 | 429) {
+        let rejected = status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED;
+        if !rejected || matches!(status.as_u16(), 401 | 403 | 429) {
             self.end_probe(posted).await;
             return Ok(None);
         }

@@ -87,6 +87,14 @@ impl Client {
             .await
     }
 
+    /// Starts an instance of a server unless one runs, and waits until it has listed its tools.
+    ///
+    /// # Errors
+    /// [`Refused`](ClientError::Refused) with the reason if the server cannot be used.
+    pub async fn probe(&self, server: &str) -> Result<(), ClientError> {
+        self.post(&format!("/v1/servers/{server}/probe"), &()).await
+    }
+
     /// Stops a server's instances until the next call.
     ///
     /// # Errors

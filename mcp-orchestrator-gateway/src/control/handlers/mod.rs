@@ -21,7 +21,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator};
 
 use self::answer::Failed;
 use self::operate::{
-    call_tool, conflicts, describe, explain, instances, logs, reload, restart, status, stop,
+    call_tool, conflicts, describe, explain, instances, logs, probe, reload, restart, status, stop,
 };
 use self::rights::only_admins;
 use super::Control;
@@ -47,6 +47,7 @@ pub(super) fn routes() -> Router<Control> {
         .route("/v1/conflicts", get(conflicts))
         .route("/v1/reload", post(reload))
         .route("/v1/servers/{server}/logs", post(logs))
+        .route("/v1/servers/{server}/probe", post(probe))
         .route("/v1/servers/{server}/restart", post(restart))
         .route("/v1/servers/{server}/stop", post(stop))
         .route_layer(from_fn(only_admins));

@@ -89,6 +89,16 @@ pub(super) async fn restart(
     })
 }
 
+pub(super) async fn probe(
+    State(control): State<Control>,
+    Extension(actor): Extension<Actor>,
+    Path(server): Path<String>,
+) -> Answer {
+    let server = id(&server)?;
+    let probed = control.orchestrator().probe(&actor.principal, &server);
+    ok(&probed.await?)
+}
+
 pub(super) async fn stop(
     State(control): State<Control>,
     Extension(actor): Extension<Actor>,

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &ImportArgs, form: Output) -> Result<Exit, Failure
     } else {
         import_file(&args.file, &options)
     };
-    let imported = imported.map_err(Failure::usage)?;
+    let mut imported = imported.map_err(Failure::usage)?;
     for notice in &imported.notices {
         output::note(&format!("notice: {}", place(&notice.into())));
     }
@@ -36,6 +36,11 @@ pub(crate) async fn run(args: &ImportArgs, form: Output) -> Result<Exit, Failure
         let text = format!("{} has no servers to import", args.file.display());
         return Err(Failure::usage(text));
     }
+    config_file::keep_valid(&file, &args.files, &mut imported.servers)?;
+    let kept = &imported.servers;
+    imported
+        .risks
+        .retain(|risk| kept.iter().any(|(id, _)| *id == risk.server));
     preview::show(&imported, options.values);
     agree(args, &imported, &file)?;
     config_file::add(&file, &args.files, &imported.servers, args.replace)?;

@@ -4,6 +4,7 @@ use mcp_orchestrator_core::config::{
     CredentialEntry, HeaderEntry, ImportValues, Imported, ServerEntry, TextOr, Typed,
 };
 use mcp_orchestrator_core::id::ServerId;
+use mcp_orchestrator_core::mask::{MASK, masked_args, masked_url, may_be_secret};
 
 use crate::output;
 
@@ -32,7 +33,7 @@ fn lines(id: &ServerId, entry: &ServerEntry, values: ImportValues) -> Vec<String
     let mut lines = Vec::new();
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
     if let Some(url) = &entry.url {
-        line("url", url.0.clone());
+        line("url", masked_url(&url.0));
     }
     if let Some(image) = &entry.image {
         line("image", image.0.clone());
@@ -43,7 +44,8 @@ fn lines(id: &ServerId, entry: &ServerEntry, values: ImportValues) -> Vec<String
         None => Vec::new(),
     };
     let words = command.into_iter().chain(entry.args.iter().flatten());
-    let words: Vec<String> = words.map(|word| quoted(&word.0)).collect();
+    let words = masked_args(words.map(|word| word.0.clone()));
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     if !words.is_empty() {
         line("runs", words.join(" "));
     }
@@ -51,10 +53,10 @@ fn lines(id: &ServerId, entry: &ServerEntry, values: ImportValues) -> Vec<String
         line("in", cwd.0.clone());
     }
     for (name, value) in entry.headers.iter().flatten() {
-        line("header", format!("{name}: {}", shown(value, values)));
+        line("header", format!("{name}: {}", shown(name, value, values)));
     }
     for (name, value) in entry.env.iter().flatten() {
-        line("env", format!("{name}={}", shown(value, values)));
+        line("env", format!("{name}={}", shown(name, value, values)));
     }
     if let Some(file) = &entry.env_file {
         line("env file", file.0.clone());
@@ -66,13 +68,36 @@ fn lines(id: &ServerId, entry: &ServerEntry, values: ImportValues) -> Vec<String
     lines
 }
 
-/// Hides copied values, which may be secret. References, and fixed values of a `server.json`, are not.
-fn shown(value: &Typed, values: ImportValues) -> String {
-    if values == ImportValues::Keep && !value.0.starts_with("${") {
-        "(copied)".to_owned()
-    } else {
+/// Hides copied values, which may be secret, and what looks like a secret in any other value.
+fn shown(name: &str, value: &Typed, values: ImportValues) -> String {
+    let literal = without_references(&value.0);
+    if literal.is_empty() {
         value.0.clone()
+    } else if values == ImportValues::Keep && !value.0.starts_with("${") {
+        "(copied)".to_owned()
+    } else if may_be_secret(name, &literal) {
+        MASK.to_owned()
+    } else {
+        masked_url(&value.0)
     }
+}
+
+/// Returns a value without its variables and without the scheme of a header.
+fn without_references(value: &str) -> String {
+    let mut parts = value.split("${");
+    let mut literal = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        literal.push_str(part.split_once('}').map_or(part, |(_, after)| after));
+    }
+    let literal = literal.trim();
+    let schemes = ["bearer", "token", "basic"];
+    if schemes
+        .iter()
+        .any(|scheme| literal.eq_ignore_ascii_case(scheme))
+    {
+        return String::new();
+    }
+    literal.to_owned()
 }
 
 fn need(slot: &CredentialEntry) -> String {

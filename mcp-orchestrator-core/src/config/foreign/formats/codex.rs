@@ -3,7 +3,6 @@
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::{Keys, Remark, scalar};
 use crate::config::foreign::{common_keys, mcp_servers, texts};
-use crate::config::schema::oauth::{OAuthChoice, OAuthEntry};
 use crate::config::schema::server::{CredentialEntry, HeaderEntry};
 use crate::config::schema::value::{TextOr, Typed};
 use crate::config::source::diagnostics::KeyPath;
@@ -54,14 +53,7 @@ fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     let start = start.or_else(|| keys.number(&["startup_timeout_ms"]).map(|it| it / 1000.0));
     draft.more.start_timeout = seconds(start);
     if let Some(scopes) = keys.texts(&["scopes"]) {
-        let entry = match draft.more.oauth.take() {
-            Some(OAuthChoice::Entry(entry)) => *entry,
-            _ => OAuthEntry::default(),
-        };
-        draft.more.oauth = Some(OAuthChoice::Entry(Box::new(OAuthEntry {
-            scopes: Some(scopes),
-            ..entry
-        })));
+        common_keys::amend(draft, |entry| entry.scopes = Some(scopes));
     }
     keys.skip(&[
         "required",

@@ -1,11 +1,11 @@
-//! `extensions` of Goose: `config.yaml`. Secrets are in its keyring, under the names in `env_keys`.
+//! `extensions` of Goose: `config.yaml` and recipes. Secrets are in its keyring, under the names in `env_keys`.
 
 use crate::config::foreign::draft::Draft;
 use crate::config::foreign::keys::{Keys, scalar};
 use crate::config::foreign::{common_keys, mcp_servers, texts};
 use crate::config::schema::server::CredentialEntry;
 use crate::config::source::diagnostics::KeyPath;
-use crate::config::source::node::Node;
+use crate::config::source::node::{Node, Value};
 use crate::id::to_dns_label;
 
 /// Types of extensions that are part of Goose itself.
@@ -13,24 +13,50 @@ const INNER: &[&str] = &["builtin", "platform", "frontend", "inline_python"];
 
 /// Returns `true` if these are extensions of Goose.
 pub(in crate::config::foreign) fn is_one(extensions: &Node) -> bool {
-    let entries = extensions.entries();
-    let known = |kind: &str| INNER.contains(&kind) || common_keys::word(kind).is_some();
-    let fits = |node: &Node| {
-        let kind = node.get("type").and_then(scalar);
-        kind.is_some_and(|kind| known(&kind))
+    let kinds: Option<Vec<String>> = match &extensions.value {
+        Value::List(items) => items.iter().map(kind).collect(),
+        _ => extensions
+            .entries()
+            .iter()
+            .map(|entry| kind(&entry.node))
+            .collect(),
     };
-    !entries.is_empty() && entries.iter().all(|entry| fits(&entry.node))
+    // A later version may have further types.
+    kinds.is_some_and(|kinds| kinds.iter().any(|kind| is_known(kind)))
 }
 
-/// Returns the servers.
+fn kind(extension: &Node) -> Option<String> {
+    extension.get("type").and_then(scalar)
+}
+
+fn is_known(kind: &str) -> bool {
+    INNER.contains(&kind) || common_keys::word(kind).is_some()
+}
+
+/// Returns the servers, given by name, or in a recipe as a list.
 pub(in crate::config::foreign) fn servers(node: &Node, path: &KeyPath) -> Vec<Draft> {
-    mcp_servers::for_each_server(node, path, server)
+    let Value::List(items) = &node.value else {
+        return mcp_servers::for_each_server(node, path, server);
+    };
+    let name = |index: usize, item: &Node| {
+        let name = item.get("name").and_then(scalar);
+        name.unwrap_or_else(|| format!("server-{}", index + 1))
+    };
+    mcp_servers::for_each_item(items, path, name, server)
 }
 
 fn server(keys: &mut Keys<'_>, draft: &mut Draft) {
     let kind = keys.node(&["type"]).and_then(|(node, _)| scalar(node));
     if let Some(kind) = kind.filter(|kind| INNER.contains(&kind.as_str())) {
         draft.leave_out(format!("skipped: {kind} is part of Goose itself"));
+        return;
+    }
+    if let Some(kind) = keys.node(&["type"]).and_then(|(node, _)| scalar(node))
+        && !is_known(&kind)
+    {
+        draft.leave_out(format!(
+            "skipped: its type {kind:?} is not known; known are stdio, sse and streamable_http"
+        ));
         return;
     }
     common_keys::read(keys, draft);

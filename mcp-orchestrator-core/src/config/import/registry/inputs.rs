@@ -37,10 +37,13 @@ impl Named {
                     && (place == Place::Header || template.len() == one.len() + 2) =>
             {
                 let before = &template[..template.len() - one.len() - 2];
-                let input = self.input.variables.get(*one).unwrap_or(&self.input);
-                match &input.value {
-                    Some(value) => self.fix(place, escaped(&format!("{before}{value}")), made),
-                    None => self.slot(place, input, before, made),
+                match self.input.variables.get(*one) {
+                    Some(Input {
+                        value: Some(value), ..
+                    }) => self.fix(place, escaped(&format!("{before}{value}")), made),
+                    Some(input) => self.slot(place, input, before, made),
+                    // The variable is not described.
+                    None => self.slot(place, &self.input, before, made),
                 }
                 Ok(())
             }
@@ -196,7 +199,7 @@ impl Argument {
 }
 
 /// Fills in the variables of a template with their values or defaults, or with variables of the server.
-pub(super) fn filled(
+pub(in crate::config::import) fn filled(
     template: &str,
     variables: &BTreeMap<String, Input>,
     used_by: &str,

@@ -14,6 +14,8 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 pub(super) use self::identifiers::image as is_image;
+pub(super) use self::inputs::filled;
+pub(super) use self::server_json::Input;
 use self::server_json::{Description, Package, Remote};
 use super::offer::{InstallableServer, Kind};
 use crate::config::import::builder::EntryBuilder;

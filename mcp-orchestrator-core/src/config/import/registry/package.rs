@@ -2,7 +2,7 @@
 
 use super::inputs::{Place, escaped, filled};
 use crate::config::import::builder::{EntryBuilder, typed};
-use crate::config::import::registry::server_json::{Argument, Package};
+use crate::config::import::registry::server_json::{Argument, Input, Named, Package};
 use crate::config::schema::server::TransportEntry;
 use crate::config::schema::value::{TextOr, Typed};
 
@@ -166,11 +166,19 @@ impl Package {
 
     fn container(&self, made: &mut EntryBuilder) -> Result<(), String> {
         let own = arguments(&self.package_arguments, made)?;
-        if !self.runtime_arguments.is_empty() {
-            let all = arguments(&self.runtime_arguments, made)?;
-            let shown: Vec<&str> = all
-                .iter()
-                .map(|it| it.split('=').next().unwrap_or_default())
+        let mut left = Vec::new();
+        for argument in &self.runtime_arguments {
+            match argument.variable() {
+                Some(variable) if made.sets(&variable.name) => {}
+                Some(variable) => variable.make(Place::Env, made)?,
+                None if argument.is_implied() => {}
+                None => left.push(argument),
+            }
+        }
+        if !left.is_empty() {
+            let words = left.into_iter().flat_map(Argument::words);
+            let shown: Vec<&str> = words
+                .map(|word| word.split('=').next().unwrap_or_default())
                 .collect();
             made.notice(format!(
                 "its arguments for docker are left out ({}); see `pod` for the settings of containers",
@@ -179,6 +187,45 @@ impl Package {
         }
         made.image(&self.image()?, typed(own));
         made.image_speaks()
+    }
+}
+
+impl Argument {
+    /// Returns the variable that an argument of docker sets: `-e NAME=value` or `-e NAME`.
+    fn variable(&self) -> Option<Named> {
+        let name = self.name.as_deref()?;
+        if self.r#type != "named" || !matches!(name, "-e" | "--env") {
+            return None;
+        }
+        let text = self.input.value.as_ref().or(self.input.default.as_ref())?;
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text.as_str(), None),
+        };
+        Some(Named {
+            name: name.to_owned(),
+            input: Input {
+                value,
+                default: None,
+                ..self.input.clone()
+            },
+        })
+    }
+
+    /// Returns `true` for the arguments of docker that each program gets.
+    fn is_implied(&self) -> bool {
+        matches!(
+            self.words()[..],
+            ["run" | "-i" | "--rm" | "--interactive" | "-it"]
+        )
+    }
+
+    /// Returns the words of the argument, with their placeholders.
+    fn words(&self) -> Vec<&str> {
+        let name = self.name.as_deref().filter(|_| self.r#type == "named");
+        let input = &self.input;
+        let value = input.value.as_deref().or(input.default.as_deref());
+        name.into_iter().chain(value).collect()
     }
 }
 

@@ -42,8 +42,8 @@ pub(crate) fn oauth(
     if takes.is_some_and(|slot| matches!(slot.inject, Injection::Env(_))) {
         scope.notice(
             "",
-            "its token stands in the environment, so each new token is a new instance: what the server keeps in memory, \
-             and its tasks, end with the token; a `file` or `header` slot is given the new one while it runs",
+            "its token is passed in the environment, so each new token starts a new instance: what the server keeps in \
+             memory, and its tasks, are lost; a `file` or `header` slot receives the new token while the server runs",
         );
     }
     let spec = OAuthSpec {

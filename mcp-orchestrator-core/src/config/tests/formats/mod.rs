@@ -4,6 +4,8 @@
 mod catalogs;
 mod clients;
 mod dialects;
+mod further;
+mod loadable;
 mod mcp_servers;
 mod more_dialects;
 mod others;
@@ -118,6 +120,10 @@ pub(super) fn check(cases: &[Case<'_>], options: &ImportOptions) {
 
 fn check_one((file, text, wants): &Case<'_>, options: &ImportOptions) {
     let imported = import(file, text, options);
+    if let Ok(imported) = &imported {
+        // What is imported always loads.
+        written(imported);
+    }
     for want in *wants {
         match (&imported, want) {
             (Ok(imported), Entry(texts)) => {

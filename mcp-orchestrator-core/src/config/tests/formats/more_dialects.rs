@@ -66,7 +66,7 @@ const AMAZON_Q: &[Case<'_>] = &[
     (
         "default.json",
         r#"{"mcpServers": {"a": {"type": "http", "url": "https://a.example/mcp", "oauthScopes": ["r"]}}, "tools": ["@a"], "toolsSettings": {}}"#,
-        &[Entry(&["url:"]), Notice("oauthScopes")],
+        &[Entry(&["url:", "oauth:", "scopes:", "r"])],
     ),
     (
         "mcp.json",

@@ -175,6 +175,9 @@ impl Events {
                 Ok(None) => {
                     exchange.release();
                     self.exchange = None;
+                    if let Some(message) = self.last() {
+                        return Ok(message);
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::Protocol => {
                     return Err(self.http.placed(error));
@@ -185,6 +188,14 @@ impl Events {
                 }
             }
         }
+    }
+
+    /// Returns the message of an event whose empty line is missing at the end of the stream. A cut event is skipped, and
+    /// its id is not used, so that the stream can be resumed before it.
+    fn last(&mut self) -> Option<Message> {
+        let event = self.parser.end()?;
+        Message::received_all(&event.data).ok()?;
+        self.take(event)
     }
 
     /// Returns the message of an event. Events that are not messages are skipped.

@@ -6,6 +6,7 @@ use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use crate::call::Reply;
 use crate::challenge::Challenge;
 use crate::error::{Error, ErrorKind, Result};
+use crate::header_value;
 use crate::jsonrpc::{Kind, Members, Message, text};
 use crate::limits::MAX_RETRY_AFTER;
 use crate::protocol::code;
@@ -151,11 +152,10 @@ impl Http {
     }
 }
 
-/// Returns the bounded seconds of `Retry-After`. Dates are not supported.
+/// Returns the time in `Retry-After`, at most [`MAX_RETRY_AFTER`].
 pub(crate) fn retry_after(head: &Head) -> Option<std::time::Duration> {
     let field = head.field(&RETRY_AFTER)?;
-    let seconds: u64 = field.to_str().ok()?.trim().parse().ok()?;
-    Some(std::time::Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    header_value::retry_after(&field).map(|after| after.min(MAX_RETRY_AFTER))
 }
 
 fn loss(
