@@ -121,6 +121,10 @@ limits! {
     MAX_MODERN_CALLERS: Count = 100_000;
     /// Requests of servers that wait for the client of one session; further ones are refused.
     MAX_ASKED_PER_SESSION: Count = 256;
+    /// Tasks that the client of one session made for servers, and that those servers can ask about.
+    MAX_CLIENT_TASKS: Count = 256;
+    /// Length of the id of such a task.
+    MAX_CLIENT_TASK_ID_LEN: Bytes = 1024;
     /// Open `subscriptions/listen` streams per principal.
     MAX_LISTENS_PER_PRINCIPAL: Count = 64;
     /// Length of the id of a `subscriptions/listen`, which every notification of its stream repeats.
