@@ -249,6 +249,10 @@ limits! {
     MAX_CHORES: Count = 1024;
     /// Timeout of a cancellation.
     CHORE_TIMEOUT: Time = Duration::from_secs(10);
+    /// Length of a server's message that does not count towards [`MAX_MESSAGE_MEMORY`].
+    UNCOUNTED_MESSAGE_LEN: Bytes = 16 * 1024;
+    /// Memory for the large messages of one instance that are being received or were not delivered yet.
+    MAX_MESSAGE_MEMORY: Bytes = 512 << 20;
     /// Messages of one call that wait for a slow client. Programs only; HTTP servers get backpressure.
     MAX_CALL_BACKLOG: Count = 64;
     /// Messages that wait for a program that does not read.

@@ -23,6 +23,7 @@ use self::request::ids::Ids;
 pub(crate) use self::session::Session;
 use super::{Check, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::MessageMemory;
 use crate::protocol::method;
 use crate::runtime::{Connect, HeaderCell};
 
@@ -36,6 +37,8 @@ pub(crate) struct Http {
     ids: Ids,
     pool: Arc<Pool>,
     message_bytes: usize,
+    /// The memory of the server's messages.
+    memory: Arc<MessageMemory>,
     janitor: Janitor,
 }
 
@@ -66,6 +69,7 @@ impl Http {
             ids: Ids::new(),
             pool,
             message_bytes,
+            memory: Arc::default(),
             janitor: Janitor::new(),
         })
     }
