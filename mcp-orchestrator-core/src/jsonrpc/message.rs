@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::byte_order_mark::without_mark;
 use super::envelope::{Envelope, Place};
 use super::kind::{Kind, ParseError};
+use super::memory::{Share, held};
 use super::{Span, Splice, text};
 
 /// A JSON-RPC message, kept as the bytes it was received in.
@@ -16,6 +18,8 @@ pub struct Message {
     bytes: Bytes,
     method: Cow<'static, str>,
     envelope: Envelope,
+    /// The memory of its sender that it takes.
+    share: Option<Arc<Share>>,
 }
 
 impl Message {
@@ -34,6 +38,7 @@ impl Message {
             bytes,
             method,
             envelope,
+            share: None,
         })
     }
 
@@ -44,7 +49,18 @@ impl Message {
 
     /// Returns the whole message as received, without its frame.
     pub fn into_bytes(self) -> Bytes {
-        self.bytes
+        held(self.bytes, self.share)
+    }
+
+    /// Gives up the share of its sender's memory: something else limits this message from now on.
+    pub(crate) fn release(&mut self) {
+        self.share = None;
+    }
+
+    /// Sets the share of its sender's memory that the message and its copies keep.
+    #[must_use]
+    pub(crate) fn holding(self, share: Option<Arc<Share>>) -> Self {
+        Self { share, ..self }
     }
 
     /// Returns the kind.
@@ -133,6 +149,7 @@ impl Message {
             bytes: splice.apply(&self.bytes),
             method: self.method.clone(),
             envelope,
+            share: self.share.clone(),
         }
     }
 
@@ -182,6 +199,7 @@ impl Message {
                 meta: moved(old.meta),
                 ..old
             },
+            share: self.share.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod admission;
 mod capabilities;
 mod client_facts;
+mod client_tasks;
 mod event_log;
 mod in_flight;
 mod last_request;
@@ -238,8 +239,8 @@ impl Session {
         self.asked.refuse(response);
     }
 
-    /// Returns the instance with a pending request that carries this progress token, given as JSON.
-    pub(crate) fn awaits_progress(&self, token: &str) -> Option<InstanceKey> {
+    /// Returns the instance whose pending request has this progress token (JSON), and the instance's own token.
+    pub(crate) fn awaits_progress(&self, token: &str) -> Option<(InstanceKey, Bytes)> {
         self.asked.awaits_progress(token)
     }
 

@@ -238,7 +238,8 @@ impl Parser {
         }
     }
 
-    fn size(&self) -> usize {
+    /// Returns the number of bytes of events that are not complete.
+    pub(super) fn size(&self) -> usize {
         self.buffer.len() + self.event.data_len()
     }
 }

@@ -234,8 +234,10 @@ impl<'a> World<'a> {
             "x/extension",
             "notifications/roots/list_changed",
         ][kind];
-        let params =
-            json!({ "name": "echo", "progressToken": "p", "progress": 1, "_meta": self.tag(who) });
+        let mut questions = self.questions.iter();
+        let asked = questions.find(|question| question.session.id == session.id);
+        let token = asked.map_or(json!("p"), |question| question.id.clone());
+        let params = json!({ "name": "echo", "progressToken": token, "progress": 1, "_meta": self.tag(who) });
         let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
         let notifying = async move {
             let _ = session.notify(&message).await;

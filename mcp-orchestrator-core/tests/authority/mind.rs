@@ -210,8 +210,10 @@ impl InstanceMessages {
         let answer = |result: Value| json!({ "jsonrpc": "2.0", "id": id, "result": result });
         let params = &message["params"];
         if method == "tools/call" && params["name"] == "ask" {
+            let usual = json!({ "message": "?", "_meta": { "progressToken": "p" } });
+            let asked = params["arguments"].get("params").unwrap_or(&usual);
             let ask = json!({ "jsonrpc": "2.0", "id": "q", "method": "elicitation/create",
-                "params": { "message": "?", "_meta": { "progressToken": "p" } } });
+                "params": asked });
             // The call is answered by the answer to this request, or by the test.
             return vec![ask];
         }

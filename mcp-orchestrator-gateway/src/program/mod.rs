@@ -8,6 +8,7 @@ pub(crate) mod live_routes;
 mod not_ready;
 pub(crate) mod options;
 pub(crate) mod reload;
+mod reload_turns;
 pub mod telemetry;
 
 use std::future::Future;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::args::GatewayArgs;
 use self::live_routes::{Live, ready};
 use self::reload::Reloader;
+use self::reload_turns::ReloadTurns;
 use crate::control::{Control, Socket, wire};
 use crate::{Shutdown, control, metrics_router, serve_with};
 
@@ -227,6 +229,7 @@ impl Gateway {
         Ok(Arc::new_cyclic(|reloader: &Weak<Reloader>| Reloader {
             files: self.args.files.config.clone(),
             options,
+            turns: ReloadTurns::default(),
             control: Control {
                 built: Arc::clone(&self.built),
                 principal: Arc::clone(LocalAuthenticator::for_system_user().principal()),

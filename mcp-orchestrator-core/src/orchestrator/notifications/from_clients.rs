@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::audit::Outcome;
 use crate::call::{Dialect, Notify};
 use crate::error::{ErrorKind, Result};
-use crate::jsonrpc::{Kind, Members, Message};
+use crate::jsonrpc::{Kind, Members, Message, Splice};
 use crate::orchestrator::authority::{AllowedBy, SendCheck};
 use crate::orchestrator::params::ambiguous;
 use crate::orchestrator::state::Inner;
@@ -57,11 +57,16 @@ impl Inner {
             method::INITIALIZED => {}
             method::PROGRESS => {
                 let token = members.get("progressToken");
-                let asked = token.and_then(|token| session.awaits_progress(token));
+                let Some((key, own)) = token.and_then(|token| session.awaits_progress(token))
+                else {
+                    return;
+                };
                 let mut handles = session.handles().into_iter();
-                let handle = asked.and_then(|key| handles.find(|handle| handle.key == key));
-                if let Some(handle) = handle {
-                    self.pass_on(context, session, &handle, message).await;
+                if let Some(handle) = handles.find(|handle| handle.key == key) {
+                    let mut splice = Splice::new();
+                    splice.member(message.bytes(), &members, "progressToken", own);
+                    let message = message.spliced(&splice);
+                    self.pass_on(context, session, &handle, &message).await;
                 }
             }
             method::ROOTS_CHANGED => {
@@ -122,7 +127,7 @@ impl Inner {
         };
         let allowed = self.right_to(context, &key).await.holds();
         let outcome = if allowed {
-            session.answer(message);
+            session.answer(self.unseal_related(&context.principal.id, &key, message));
             Outcome::Ok
         } else {
             session.refuse(&message);

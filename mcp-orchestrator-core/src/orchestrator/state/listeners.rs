@@ -60,14 +60,11 @@ impl Listeners {
 }
 
 impl Listener {
-    /// Sends a notification tagged with the listener's id. It is lost if the listener is slow.
+    /// Sends a notification. It is lost if the listener is slow. It is tagged when it is read, so that listeners which
+    /// are slow share its memory.
     pub(crate) fn send(&self, message: &Message) {
-        let tagged = tagged(message, &self.id);
-        if self
-            .sender
-            .try_send(ReplyItem::Notification(tagged))
-            .is_err()
-        {
+        let item = ReplyItem::Notification(message.clone());
+        if self.sender.try_send(item).is_err() {
             tracing::debug!("a listener is slow or gone");
         }
     }

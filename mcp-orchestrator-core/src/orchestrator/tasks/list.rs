@@ -77,12 +77,19 @@ impl Inner {
             left: ids,
             found: Vec::new(),
             len: 0,
+            omitted: 0,
         });
         let searching = self.search(context, &handle, &mut search);
         if timeout_at(until, searching).await.is_err() {
             tracing::debug!(server = %handle.key.server(), "the server did not list all tasks in time");
         }
-        search.map(|search| search.found).unwrap_or_default()
+        let Some(Search { found, omitted, .. }) = search else {
+            return Vec::new();
+        };
+        if omitted > 0 {
+            tracing::warn!(server = %handle.key.server(), omitted, "tasks were left out of the list: they are larger than {MAX_ITEM_BYTES} bytes");
+        }
+        found
     }
 
     async fn search(&self, context: &Context, handle: &Arc<Handle>, search: &mut Option<Search>) {
@@ -127,6 +134,8 @@ struct Search {
     found: Vec<String>,
     /// Length of all found tasks.
     len: usize,
+    /// The number of tasks that are too large.
+    omitted: usize,
 }
 
 /// Reads a page and returns the cursor of the next one. A large page is read on a blocking thread, so that it does not
@@ -160,6 +169,7 @@ impl Search {
         for task in tasks {
             let task = task.get();
             if task.len() > MAX_ITEM_BYTES {
+                self.omitted += 1;
                 continue;
             }
             if self.len + task.len() > MAX_LIST_BYTES {

@@ -16,7 +16,8 @@ use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::tasks::{Claim, Place};
 use crate::pool::Handle;
 use crate::protocol::code;
-use crate::runtime::Scope;
+use crate::protocol::meta::RELATED_TASK;
+use crate::runtime::{InstanceKey, Scope};
 use crate::session::Session;
 
 /// Created once: building a finder costs more than searching a short result.
@@ -120,7 +121,12 @@ impl Inner {
         }
         let ids = Ids::read(body);
         let mut splice = Splice::new();
-        for raw in [ids.top, ids.task, ids.related].into_iter().flatten() {
+        // A request of the server is about a task of the client, whose id is the client's own.
+        let (top, task) = match message.kind() {
+            Kind::Request => (None, None),
+            _ => (ids.top, ids.task),
+        };
+        for raw in [top, task, ids.related].into_iter().flatten() {
             let Some(id) = text(raw) else { continue };
             let theirs = match asked {
                 Some((own, sealed)) if own == id => Some(sealed.into()),
@@ -136,6 +142,41 @@ impl Inner {
             }
         }
         message.spliced(&splice)
+    }
+
+    /// Returns a client's answer to a request of this instance with the instance's own id of the related task. An id that
+    /// is not of a task of this principal at this instance is removed with its metadata.
+    pub(crate) fn unseal_related(
+        &self,
+        principal: &PrincipalId,
+        key: &InstanceKey,
+        answer: Message,
+    ) -> Message {
+        let Some(body) = answer.body() else {
+            return answer;
+        };
+        let result = Members::read(body).unwrap_or_default();
+        let Some(meta) = result.get("_meta").and_then(Members::read) else {
+            return answer;
+        };
+        if meta.get(RELATED_TASK).is_none() {
+            return answer;
+        }
+        let raw = Ids::read(body).related;
+        let sealed = raw
+            .and_then(text)
+            .and_then(|id| self.unsealed(principal, &id));
+        let own = sealed.filter(|sealed| sealed.n == key.name());
+        let mut splice = Splice::new();
+        match (raw, own) {
+            (Some(raw), Some(own)) => {
+                splice.replace(span_of(answer.bytes(), raw), quote(&own.t));
+            }
+            _ => {
+                splice.remove_members(answer.bytes(), &meta, |key| key == RELATED_TASK);
+            }
+        }
+        answer.spliced(&splice)
     }
 
     /// Records what a response says about a task: that the server knows it, and whether it has ended.
