@@ -49,6 +49,7 @@ impl ClientTasks {
         let id = params.as_ref().and_then(|params| params.get("taskId"));
         let (id, from) = (id.and_then(text), request.origin.as_ref());
         let is_own = self
+            .made
             .lock()
             .iter()
             .any(|(key, made)| Some(key) == from && id.as_deref() == Some(made));
