@@ -45,7 +45,7 @@ pub(super) async fn load(
 
 /// Lets one reload run at a time, and knows the texts of the last one.
 #[derive(Debug)]
-pub(super) struct ReloadTurns {
+pub(crate) struct ReloadTurns {
     turn: Semaphore,
     last: Mutex<Texts>,
 }

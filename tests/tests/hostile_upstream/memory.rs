@@ -6,7 +6,7 @@ use mcp_orchestrator_tests::wait::{until, within};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::raw::{Act, Raw, json_body, said, usual};
+use crate::raw::{Raw, RawAction, json_body, said, usual};
 
 const MIB: usize = 1 << 20;
 
@@ -30,12 +30,15 @@ async fn incomplete_large_messages_of_a_server_are_limited() {
         let begun = |head: &str| {
             let mut bytes = format!("{HEAD}{head}").into_bytes();
             bytes.resize(bytes.len() + 40 * MIB, b'x');
-            vec![Act::Say(bytes), Act::Hang]
+            vec![RawAction::Say(bytes), RawAction::Hang]
         };
         usual(request).unwrap_or_else(|| match request.tool() {
             "announced" => {
                 let head = format!("application/json\r\ncontent-length: {}\r\n\r\n", 60 * MIB);
-                vec![Act::Say(format!("{HEAD}{head}").into_bytes()), Act::Hang]
+                vec![
+                    RawAction::Say(format!("{HEAD}{head}").into_bytes()),
+                    RawAction::Hang,
+                ]
             }
             "chunked" => begun("application/json\r\ntransfer-encoding: chunked\r\n\r\n3ffffff\r\n"),
             "event" => begun("text/event-stream\r\n\r\ndata: "),
