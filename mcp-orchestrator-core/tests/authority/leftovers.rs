@@ -10,7 +10,7 @@ use mcp_orchestrator_core::runtime::Scope;
 use mcp_orchestrator_core::server::Isolation;
 use serde_json::{Value, json};
 
-use crate::mind::Got;
+use crate::mind::ReceivedMessage;
 use crate::site::{Session, Site, drain, entry, gateway, next, server, server_id, team, user};
 use crate::wait::until;
 
@@ -45,7 +45,7 @@ async fn unknown(session: &Session<'_>, task: &str) {
 }
 
 /// Returns `true` if the server got a refusal of this request.
-fn is_refused(got: &[Got], id: &str) -> bool {
+fn is_refused(got: &[ReceivedMessage], id: &str) -> bool {
     let mut got = got.iter();
     got.any(|got| got.message["id"] == id && !got.message["error"].is_null())
 }
@@ -119,7 +119,7 @@ async fn former_instance_notifies_no_caller_that_uses_another_one_now() {
     site.mind
         .until("the refusal", |got| is_refused(got, "q"))
         .await;
-    let lists = |got: &[Got]| {
+    let lists = |got: &[ReceivedMessage]| {
         let of_former = got.iter().filter(|got| got.key == *former);
         of_former.filter(|got| got.method() == "tools/list").count()
     };

@@ -52,7 +52,7 @@ async fn heard(site: &Site, session: &Session<'_>, mark: u64) -> Vec<(String, Va
         session.request(mark, "tools/call", &call).await.unwrap();
     }
     let got = site.mind.got_of("notifications/progress");
-    let one = |got: &crate::mind::Got| {
+    let one = |got: &crate::mind::ReceivedMessage| {
         let params = &got.message["params"];
         let mark = params["message"].as_str().unwrap_or_default().to_owned();
         (
@@ -190,7 +190,7 @@ async fn about_task(
         key,
         &json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }),
     );
-    let is_it = |got: &crate::mind::Got| got.key == *key && got.message["id"] == id;
+    let is_it = |got: &crate::mind::ReceivedMessage| got.key == *key && got.message["id"] == id;
     site.mind
         .until("an answer", |got| got.iter().any(is_it))
         .await;
@@ -292,7 +292,7 @@ async fn answer_names_a_task_by_the_servers_own_id_and_no_other_task() {
             &json!({ "mark": mark, "_meta": related(id) }),
         )
         .await;
-        let is_it = |got: &crate::mind::Got| got.message["result"]["mark"] == mark;
+        let is_it = |got: &crate::mind::ReceivedMessage| got.message["result"]["mark"] == mark;
         site.mind
             .until("the answer", |got| got.iter().any(is_it))
             .await;

@@ -86,7 +86,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, String> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::io::Write as _;
     use std::process::Command;
