@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// No example waits for anything outside this machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EXAMPLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns an example's output after it exited successfully.
 fn output(program: &str) -> String {
@@ -22,11 +22,11 @@ fn output(program: &str) -> String {
         let read = stdout.read_to_string(&mut text);
         let _ = sender.send(read.map(|_| text));
     });
-    let text = match receiver.recv_timeout(PATIENCE) {
+    let text = match receiver.recv_timeout(EXAMPLE_TIMEOUT) {
         Ok(text) => text.unwrap(),
         Err(_) => {
             child.kill().unwrap();
-            panic!("{program} did not end within {PATIENCE:?}");
+            panic!("{program} did not end within {EXAMPLE_TIMEOUT:?}");
         }
     };
     let status = child.wait().unwrap();

@@ -13,19 +13,18 @@ use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use mcp_orchestrator_core::config::load;
 use mcp_orchestrator_gateway::args::FileArgs;
 
-use crate::args::{self, ElsewhereArgs, SiteArgs};
+use crate::args::{ElsewhereArgs, SiteArgs};
 use crate::connection::Site;
 
 /// The environment variable that is set for completion requests.
 pub(crate) const VARIABLE: &str = "MCP_ORCHESTRATOR_COMPLETE";
 /// Timeout for names, because the shell waits.
-const PATIENCE: Duration = Duration::from_secs(2);
+const NAMES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Answers a completion request of a shell, if there is one, and exits. Must be called before the runtime starts.
-pub(crate) fn answer() {
-    CompleteEnv::with_factory(args::command)
-        .var(VARIABLE)
-        .complete();
+/// `command` returns all arguments that can be completed.
+pub(crate) fn answer(command: fn() -> clap::Command) {
+    CompleteEnv::with_factory(command).var(VARIABLE).complete();
 }
 
 /// Completes names of servers.
@@ -67,7 +66,7 @@ fn names() -> Names {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let asked = async { tokio::time::timeout(PATIENCE, running(&site)).await };
+    let asked = async { tokio::time::timeout(NAMES_TIMEOUT, running(&site)).await };
     let running = runtime
         .ok()
         .and_then(|runtime| runtime.block_on(asked).ok());

@@ -113,7 +113,7 @@ impl Site {
     /// Returns the error for a gateway that does not run, with the command to start it.
     pub(crate) fn not_running(&self) -> Failure {
         if let Some(elsewhere) = &self.elsewhere {
-            let text = format!("no gateway answers at {}", elsewhere.url);
+            let text = format!("no gateway responds at {}", elsewhere.url);
             return Failure::new(text, Exit::NotRunning);
         }
         let files: Vec<String> = self.files.iter().map(|file| quoted(file)).collect();

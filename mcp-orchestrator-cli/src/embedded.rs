@@ -28,12 +28,12 @@ pub(crate) enum Carrier {
     /// The running gateway.
     Running(mcp_orchestrator_gateway::control::Client),
     /// This process.
-    Solo(Box<Solo>),
+    Solo(Box<SingleServer>),
 }
 
 /// An orchestrator with a single server and a temporary state directory.
 #[derive(Debug)]
-pub(crate) struct Solo {
+pub(crate) struct SingleServer {
     built: Built,
     principal: Arc<Principal>,
     /// Deleted on drop.
@@ -53,7 +53,7 @@ impl Carrier {
         match client.status().await {
             Ok(_) => Ok(Self::Running(client)),
             Err(ClientError::NotRunning(_)) if !site.files.is_empty() => {
-                let solo = Solo::start(site, server).await?;
+                let solo = SingleServer::start(site, server).await?;
                 Ok(Self::Solo(Box::new(solo)))
             }
             Err(error) => site.told(Err(error)),
@@ -102,7 +102,7 @@ impl Carrier {
     }
 }
 
-impl Solo {
+impl SingleServer {
     async fn start(site: &Site, server: &str) -> Result<Self, Failure> {
         let mut settings = site.settings()?;
         let known: Vec<String> = settings.servers.iter().map(|s| s.id.to_string()).collect();

@@ -10,7 +10,7 @@ use mcp_orchestrator_gateway::program;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::output::clean;
+use crate::printable::clean;
 
 /// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

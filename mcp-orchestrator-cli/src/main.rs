@@ -9,6 +9,7 @@ mod connection;
 mod embedded;
 mod exit;
 mod output;
+mod printable;
 mod secret_input;
 mod spinner;
 mod subprocess;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     match mcp_orchestrator_gateway::program::keeper() {
         Some(code) => code,
         None => {
-            complete::answer();
+            complete::answer(args::command);
             run()
         }
     }

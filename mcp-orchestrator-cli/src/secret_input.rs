@@ -11,7 +11,7 @@ use crate::exit::Failure;
 use crate::output::clean;
 
 /// Maximum size in bytes of a file or a line of standard input with a value.
-const LARGEST: u64 = 1 << 20;
+const MAX_VALUE_LEN: u64 = 1 << 20;
 
 /// Reads the values given by `--value SLOT=SOURCE`, and prompts for the others on a terminal.
 pub(crate) fn read(
@@ -67,7 +67,7 @@ fn from(source: &str, stdin_taken: &mut bool) -> Result<SecretString, Failure> {
         let cannot = |error: io::Error| Failure::usage(format!("{path}: {error}"));
         let file = std::fs::File::open(path).map_err(cannot)?;
         let mut text = String::new();
-        file.take(LARGEST + 1)
+        file.take(MAX_VALUE_LEN + 1)
             .read_to_string(&mut text)
             .map_err(cannot)?;
         return bounded(text, path);
@@ -77,16 +77,19 @@ fn from(source: &str, stdin_taken: &mut bool) -> Result<SecretString, Failure> {
     }
     *stdin_taken = true;
     let mut text = String::new();
-    let read = io::stdin().lock().take(LARGEST + 1).read_line(&mut text);
+    let read = io::stdin()
+        .lock()
+        .take(MAX_VALUE_LEN + 1)
+        .read_line(&mut text);
     read.map_err(|error| Failure::failed(format!("standard input: {error}")))?;
     bounded(text, "standard input")
 }
 
 /// Returns the value if all of it was read.
 fn bounded(text: String, source: &str) -> Result<SecretString, Failure> {
-    if text.len() as u64 > LARGEST {
+    if text.len() as u64 > MAX_VALUE_LEN {
         return Err(Failure::usage(format!(
-            "the value from {source} is larger than {LARGEST} bytes"
+            "the value from {source} is larger than {MAX_VALUE_LEN} bytes"
         )));
     }
     Ok(line(text))

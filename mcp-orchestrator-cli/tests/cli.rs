@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use support::{CANARY, Site};
 
 #[test]
-fn a_running_gateway_is_shown_and_called() {
+fn running_gateway_is_shown_and_called() {
     let site = Site::with_servers();
     let mut up = site.up();
 
@@ -147,7 +147,7 @@ fn a_server_is_restarted_and_stopped_until_the_next_call() {
 }
 
 #[test]
-fn an_eager_server_that_was_stopped_stays_stopped() {
+fn stopped_eager_server_is_not_restarted() {
     let site = Site::with_servers();
     let script = "    command: [sh, \"";
     site.write(
@@ -206,7 +206,7 @@ fn logs_are_shown_and_followed() {
 }
 
 #[test]
-fn a_route_is_explained() {
+fn route_is_explained() {
     let site = Site::with_servers();
     let _up = site.up();
     let routed = site.run(&["explain", "math__add"]).ok();
@@ -255,7 +255,7 @@ fn a_call_without_a_gateway_runs_the_server_itself() {
 }
 
 #[test]
-fn a_configuration_is_checked_and_reloaded() {
+fn configuration_is_checked_and_reloaded() {
     let site = Site::with_servers();
     let good = site.run(&["check"]);
     assert_eq!(good.code, 0, "{}{}", good.out, good.err);
@@ -384,7 +384,7 @@ fn another_programs_file_is_imported() {
 }
 
 #[test]
-fn an_import_shows_what_runs_and_asks_before_what_is_risky() {
+fn import_previews_programs_and_confirms_risks() {
     let site = Site::with_servers();
     let file = site.dir().join("other.json");
     let args = ["run", "-i", "--privileged", "x\u{1b}[2J"];
@@ -507,7 +507,7 @@ fn clients_that_are_installed_are_found() {
 }
 
 #[test]
-fn a_client_of_a_gateway_with_tokens_takes_its_token_from_a_variable() {
+fn connected_client_reads_its_token_from_a_variable() {
     let site = Site::with_servers();
     let text = site.read();
     site.write(&format!("auth: {{tokens: true}}\n{text}"));
@@ -634,7 +634,7 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
-fn the_socket_is_this_users_alone_and_goes_with_the_gateway() {
+fn socket_is_private_and_removed_with_the_gateway() {
     use std::os::unix::fs::PermissionsExt as _;
     let site = Site::with_servers();
     let mut up = site.up();
@@ -661,7 +661,7 @@ fn the_socket_is_this_users_alone_and_goes_with_the_gateway() {
 }
 
 #[test]
-fn a_long_state_directory_has_its_socket_elsewhere() {
+fn long_state_directory_path_moves_the_socket() {
     let mut site = Site::with_servers();
     let long = site.dir().join("x".repeat(120));
     site.state = long.clone();
@@ -764,7 +764,7 @@ fn the_log_of_a_server_that_did_not_start_is_shown() {
 }
 
 /// Starts a gateway that accepts tokens, with one for an admin and one for a user.
-fn with_tokens() -> (Site, support::Up, [String; 2]) {
+fn with_tokens() -> (Site, support::RunningGateway, [String; 2]) {
     let site = Site::with_servers();
     site.write(&format!(
         "{}auth: {{tokens: true, local: true}}\n",
@@ -783,7 +783,7 @@ fn with_tokens() -> (Site, support::Up, [String; 2]) {
 }
 
 #[test]
-fn a_gateway_elsewhere_is_asked_within_a_tokens_rights() {
+fn remote_gateway_applies_the_tokens_rights() {
     let (_site, up, [root, ann]) = with_tokens();
     let url = up.address().to_owned();
     let folder = tempfile::tempdir().unwrap();
@@ -829,7 +829,7 @@ fn a_gateway_elsewhere_is_asked_within_a_tokens_rights() {
 }
 
 #[test]
-fn a_gateway_elsewhere_is_asked_with_a_token_alone() {
+fn remote_gateway_requires_a_token() {
     let (_site, up, [_, ann]) = with_tokens();
     let url = up.address();
     let folder = tempfile::tempdir().unwrap();

@@ -319,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_says_what_failed_and_why() {
+    fn error_names_the_failure_and_its_cause() {
         let error =
             Error::new(ErrorKind::Unavailable, "server git is gone").with_source("exit status 3");
         assert_eq!(error.to_string(), "server git is gone: exit status 3");

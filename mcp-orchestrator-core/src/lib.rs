@@ -76,14 +76,19 @@
 // Tier 0: vocabulary.
 mod backoff;
 mod challenge;
+mod connect;
 pub mod error;
 pub mod header_value;
 pub mod id;
 pub mod jsonrpc;
 pub mod limits;
 pub mod mask;
+mod network;
+mod principal;
 pub mod protocol;
+mod public_url;
 pub mod seal;
+mod secret_json;
 mod special_use;
 pub mod time;
 pub mod value;
@@ -100,8 +105,20 @@ pub mod state;
 
 // Tier 2: implementations.
 pub mod fetch;
+#[cfg(any(feature = "jwt", feature = "oauth"))]
+#[cfg_attr(
+    not(all(feature = "jwt", feature = "oauth")),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "each of its users needs a part of it"
+    )
+)]
+mod oauth;
 #[cfg(feature = "outbound")]
 pub mod outbound;
+#[cfg(any(feature = "outbound", feature = "kubernetes"))]
+mod tls;
 mod transport;
 
 // Tier 3: the engine.

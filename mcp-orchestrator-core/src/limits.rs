@@ -121,6 +121,10 @@ limits! {
     MAX_MODERN_CALLERS: Count = 100_000;
     /// Requests of servers that wait for the client of one session; further ones are refused.
     MAX_ASKED_PER_SESSION: Count = 256;
+    /// Tasks that the client of one session made for servers, and that those servers can ask about.
+    MAX_CLIENT_TASKS: Count = 256;
+    /// Length of the id of such a task.
+    MAX_CLIENT_TASK_ID_LEN: Bytes = 1024;
     /// Open `subscriptions/listen` streams per principal.
     MAX_LISTENS_PER_PRINCIPAL: Count = 64;
     /// Length of the id of a `subscriptions/listen`, which every notification of its stream repeats.
@@ -245,6 +249,10 @@ limits! {
     MAX_CHORES: Count = 1024;
     /// Timeout of a cancellation.
     CHORE_TIMEOUT: Time = Duration::from_secs(10);
+    /// Length of a server's message that does not count towards [`MAX_MESSAGE_MEMORY`].
+    UNCOUNTED_MESSAGE_LEN: Bytes = 16 * 1024;
+    /// Memory for the large messages of one instance that are being received or were not delivered yet.
+    MAX_MESSAGE_MEMORY: Bytes = 512 << 20;
     /// Messages of one call that wait for a slow client. Programs only; HTTP servers get backpressure.
     MAX_CALL_BACKLOG: Count = 64;
     /// Messages that wait for a program that does not read.
@@ -342,6 +350,8 @@ limits! {
 
     /// Size of a configuration file, or of a file that it refers to.
     MAX_CONFIG_FILE_LEN: Bytes = 8 * 1024 * 1024;
+    /// Time in which a configuration file that is a pipe must be written.
+    CONFIG_PIPE_TIMEOUT: Time = Duration::from_secs(5);
     /// Values and keys in a configuration file; an alias counts each time it is used.
     MAX_CONFIG_NODES: Count = 200_000;
     /// Nesting depth of a configuration file.

@@ -42,7 +42,7 @@ const KEYS: [&str; 9] = [
     "account",
 ];
 /// Last words of names that refer to a secret without being one.
-const ABOUT: [&str; 22] = [
+const HARMLESS_LAST_WORDS: [&str; 22] = [
     "file", "path", "dir", "url", "uri", "endpoint", "type", "name", "id", "ttl", "limit",
     "header", "lifetime", "expiry", "count", "size", "method", "mode", "host", "port", "scheme",
     "env",
@@ -188,7 +188,7 @@ fn names_secret(name: &str) -> bool {
     let Some(last) = words.last() else {
         return false;
     };
-    if ABOUT.contains(&last.as_str()) {
+    if HARMLESS_LAST_WORDS.contains(&last.as_str()) {
         return false;
     }
     let is_key = words

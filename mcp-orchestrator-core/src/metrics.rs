@@ -180,3 +180,51 @@ impl Metrics {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the names of a sample's labels, as the page lists them.
+    fn labels(text: &str, sample: &str) -> String {
+        let line = text.lines().find_map(|line| line.strip_prefix(sample));
+        let line = line.unwrap_or_else(|| panic!("{sample} has no sample in\n{text}"));
+        let inside = line.strip_prefix('{').and_then(|line| line.split_once('}'));
+        let Some((pairs, _)) = inside else {
+            return String::new();
+        };
+        let names = pairs.split(',').filter_map(|pair| pair.split_once('='));
+        let names: Vec<String> = names.map(|(name, _)| format!("`{name}`")).collect();
+        format!("{} ", names.join(", "))
+    }
+
+    #[test]
+    fn documentation_lists_every_metric() {
+        let page = include_str!("../../docs/observability.md");
+        let metrics = Metrics::default();
+        let server = ServerId::new("git").unwrap();
+        metrics.started(&server);
+        metrics.ended(&server, true);
+        let text = metrics.text();
+        let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let mut count = 0;
+        for (name, kind) in kinds.filter_map(|line| line.split_once(' ')) {
+            let (name, sample) = match kind {
+                "counter" => (format!("{name}_total"), format!("{name}_total")),
+                "histogram" => (name.to_owned(), format!("{name}_count")),
+                _ => (name.to_owned(), name.to_owned()),
+            };
+            let row = format!("| `{name}` | {kind} | {}| ", labels(&text, &sample));
+            assert!(
+                page.contains(&row),
+                "docs/observability.md lacks the row {row}"
+            );
+            count += 1;
+        }
+        let rows = page.matches("\n| `mcp_orchestrator_").count();
+        assert_eq!(rows, count, "the page lists a metric that does not exist");
+        for method in METHODS {
+            assert!(page.contains(&format!("`{method}`")), "{method}");
+        }
+    }
+}

@@ -24,7 +24,7 @@ use mcp_orchestrator_core::server::{
 };
 use mcp_orchestrator_core::testing::runtime::{Script, suite};
 
-use crate::cluster::{Space, space};
+use crate::cluster::{TestNamespace, space};
 
 /// Returns the state key of all backends in these tests.
 fn state_key() -> Arc<StateKey> {
@@ -32,7 +32,7 @@ fn state_key() -> Arc<StateKey> {
 }
 
 /// Opens access to the cluster with only the permissions of the Role.
-async fn enter(space: &Space) -> Access {
+async fn enter(space: &TestNamespace) -> Access {
     let token = space.account("orchestrator").await;
     space.bind("orchestrator").await;
     space.open_as(&token).await

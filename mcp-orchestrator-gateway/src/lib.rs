@@ -51,19 +51,18 @@ pub mod program;
 mod rate_limit;
 mod request;
 mod serve;
-mod sse;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub use self::health::{Readiness, health_router, metrics_router};
 pub use self::mcp::endpoint::{Endpoint, router};
-pub use self::options::Options;
+pub use self::options::{Options, ProtectedResource};
 #[cfg(feature = "pages")]
 pub use self::pages::{Pages, pages};
 #[cfg(feature = "program")]
 pub use self::program::{args, demo_server, discover, hardening, telemetry};
 pub use self::request::forwarded::Forwarded;
-pub use self::request::protected_resource::{ProtectedResource, well_known};
+pub use self::request::protected_resource::well_known;
 pub use self::serve::{ConnectionLimits, LiveRoutes, Routes, Shutdown, serve, serve_with};
 #[cfg(feature = "tls")]
 pub use self::tls::{Tls, TlsError};

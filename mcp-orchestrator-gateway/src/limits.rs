@@ -42,12 +42,16 @@ mcp_orchestrator_core::limits! {
     REPEATED_LOG_INTERVAL: Time = Duration::from_secs(10);
 
     // Requests and pages.
-    /// Request bodies up to this size do not count towards the memory for bodies.
+    /// Request and response bodies up to this size do not count towards the memory for bodies.
     UNCOUNTED_BODY_LEN: Bytes = 64 << 10;
-    /// Memory for the request bodies of one principal that are being read or processed.
+    /// Memory for the request bodies of one principal, until their servers have received them.
     MAX_BODY_MEMORY_PER_PRINCIPAL: Bytes = 64 << 20;
     /// Memory for the request bodies of all principals.
     MAX_BODY_MEMORY: Bytes = 256 << 20;
+    /// Memory for the responses of one principal that it has not read.
+    MAX_RESPONSE_MEMORY_PER_PRINCIPAL: Bytes = 128 << 20;
+    /// Memory for the responses that all principals have not read.
+    MAX_RESPONSE_MEMORY: Bytes = 512 << 20;
     /// Concurrent streams of HTTP+SSE clients.
     MAX_SSE_STREAMS: Count = 4096;
     /// Concurrent HTTP+SSE streams of one principal.

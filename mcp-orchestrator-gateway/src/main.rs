@@ -22,12 +22,12 @@ struct Cli {
     #[command(flatten)]
     gateway: GatewayArgs,
     #[command(subcommand)]
-    other: Option<Other>,
+    other: Option<Mode>,
 }
 
 /// Alternatives to running a gateway. The small server is included so that the image contains a first server.
 #[derive(Subcommand)]
-enum Other {
+enum Mode {
     /// Be a small MCP server on the standard streams
     #[command(hide = true)]
     HelloServer,
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 )]
 async fn serve() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Other::HelloServer) = cli.other {
+    if let Some(Mode::HelloServer) = cli.other {
         return match demo_server::serve_standard_streams() {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use mcp_orchestrator_core::auth::{AccessRevision, Network, PublicUrl};
 
-use crate::request::protected_resource::ProtectedResource;
-
 /// Limits and rules of the endpoint.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -28,6 +26,15 @@ pub struct Options {
     /// Advances when access may have been revoked: the request of each open stream is then authenticated again.
     /// [`TokenAuthenticator::revision`](mcp_orchestrator_core::auth::TokenAuthenticator::revision) returns one.
     pub revision: AccessRevision,
+}
+
+/// The authorization servers that issue tokens for the endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProtectedResource {
+    /// The accepted issuers.
+    pub authorization_servers: Vec<String>,
+    /// The scopes that a token must have.
+    pub scopes: Vec<String>,
 }
 
 impl Default for Options {

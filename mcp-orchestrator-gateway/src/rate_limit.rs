@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::limits::{MAX_RATED_KEYS, SIGN_IN_BURST, SIGN_IN_INTERVAL};
@@ -34,7 +34,7 @@ impl<K: Eq + Hash> SignInRate<K> {
     /// [`Overloaded`](ErrorKind::Overloaded) if the bucket is empty.
     pub(crate) fn take(&self, key: K) -> Result<()> {
         let now = Instant::now();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if all.len() >= MAX_RATED_KEYS && !all.contains_key(&key) {
             all.retain(|_, bucket| bucket.at(now).left < SIGN_IN_BURST);
             if all.len() >= MAX_RATED_KEYS {
@@ -76,7 +76,7 @@ impl Bucket {
 }
 
 fn too_many(retry_after: Duration) -> Error {
-    let text = "too many sign-ins were begun: try again later";
+    let text = "too many sign-ins were started: try again later";
     Error::new(ErrorKind::Overloaded, text).with_retry_after(retry_after)
 }
 
@@ -114,6 +114,6 @@ mod tests {
         rate.take(1).unwrap();
         tokio::time::advance(SIGN_IN_INTERVAL).await;
         rate.take(MAX_RATED_KEYS).unwrap();
-        assert!(rate.0.lock().unwrap().len() <= 2);
+        assert!(rate.0.lock().len() <= 2);
     }
 }

@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -18,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// How long the files are cached before they are read again.
-const READ_AGAIN: Duration = Duration::from_secs(10);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// TLS with a certificate and a key from files. Cheap to clone.
 #[derive(Clone)]
@@ -51,7 +52,7 @@ impl Tls {
     /// # Errors
     /// If they cannot be used now.
     pub fn from_files(certificate: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
-        Self::reading(certificate, key, READ_AGAIN)
+        Self::reading(certificate, key, RELOAD_INTERVAL)
     }
 
     /// Like [`from_files`](Self::from_files), with files cached for `again`.
@@ -129,7 +130,7 @@ impl Files {
     }
 
     fn current(&self) -> Arc<CertifiedKey> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if last.read.elapsed() < self.again {
             return Arc::clone(&last.pair);
         }

@@ -20,7 +20,7 @@ pub struct Browser {
 
 /// A page as received.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct ReceivedPage {
     /// The HTTP status.
     pub status: u16,
     headers: Vec<(String, String)>,
@@ -28,7 +28,7 @@ pub struct Shown {
     pub html: String,
 }
 
-impl Shown {
+impl ReceivedPage {
     /// Returns a header's value.
     pub fn header(&self, name: &str) -> &str {
         let mut headers = self.headers.iter();
@@ -55,12 +55,12 @@ impl Browser {
     }
 
     /// Opens an address of the gateway.
-    pub async fn open(&mut self, url: &str) -> Shown {
+    pub async fn open(&mut self, url: &str) -> ReceivedPage {
         self.send("GET", url, "").await
     }
 
     /// Submits a form.
-    pub async fn submit(&mut self, url: &str, fields: &[(&str, &str)]) -> Shown {
+    pub async fn submit(&mut self, url: &str, fields: &[(&str, &str)]) -> ReceivedPage {
         let mut body = String::new();
         for (name, value) in fields {
             if !body.is_empty() {
@@ -72,7 +72,7 @@ impl Browser {
     }
 
     /// Opens a page and submits its form with these values.
-    pub async fn fill(&mut self, url: &str, fields: &[(&str, &str)]) -> Shown {
+    pub async fn fill(&mut self, url: &str, fields: &[(&str, &str)]) -> ReceivedPage {
         let page = self.open(url).await;
         let proof = page.hidden("form");
         let mut all = vec![("form", &*proof)];
@@ -80,7 +80,7 @@ impl Browser {
         self.submit(url, &all).await
     }
 
-    async fn send(&mut self, method: &str, url: &str, body: &str) -> Shown {
+    async fn send(&mut self, method: &str, url: &str, body: &str) -> ReceivedPage {
         let path = match url.split_once("://") {
             Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
             None => url,
@@ -122,7 +122,7 @@ impl Browser {
     }
 }
 
-async fn exchange(address: SocketAddr, request: String) -> std::io::Result<Shown> {
+async fn exchange(address: SocketAddr, request: String) -> std::io::Result<ReceivedPage> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
@@ -135,7 +135,7 @@ async fn exchange(address: SocketAddr, request: String) -> std::io::Result<Shown
         .and_then(|line| line.split(' ').nth(1)?.parse().ok());
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
-    Ok(Shown {
+    Ok(ReceivedPage {
         status: status.unwrap_or(0),
         headers: headers.collect(),
         html: html.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,6 +11,7 @@ use axum::routing::any;
 use futures_util::stream;
 use http::{Method, StatusCode};
 use mcp_orchestrator_core::server::ServerSpec;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,7 +21,7 @@ use crate::gateway::server_id;
 
 /// A request that the server received.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// Its method.
     pub method: String,
     /// Its parameters; null if absent.
@@ -29,7 +30,7 @@ pub struct Asked {
     pub before: usize,
 }
 
-impl Asked {
+impl ReceivedRequest {
     /// Returns `true` if the request has this method.
     pub fn is(&self, method: &str) -> bool {
         self.method == method
@@ -67,7 +68,7 @@ pub struct Lister {
 }
 
 struct Shared {
-    answers: Box<dyn Fn(&Asked) -> Answer + Send + Sync>,
+    answers: Box<dyn Fn(&ReceivedRequest) -> Answer + Send + Sync>,
     counts: Arc<Mutex<HashMap<String, usize>>>,
     changes: watch::Sender<u64>,
 }
@@ -83,7 +84,9 @@ impl Lister {
     ///
     /// # Panics
     /// If it cannot listen.
-    pub async fn start(answers: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+    pub async fn start(
+        answers: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let counts = Arc::<Mutex<HashMap<String, usize>>>::default();
@@ -117,7 +120,7 @@ impl Lister {
 
     /// Returns how many requests with this method it received.
     pub fn count(&self, method: &str) -> usize {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.counts.lock();
         counts.get(method).copied().unwrap_or(0)
     }
 }
@@ -135,11 +138,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let (Some(method), Some(id)) = (message["method"].as_str(), message.get("id")) else {
         return StatusCode::ACCEPTED.into_response();
     };
-    let asked = Asked {
+    let asked = ReceivedRequest {
         method: method.to_owned(),
         params: message["params"].clone(),
         before: {
-            let mut counts = shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut counts = shared.counts.lock();
             let count = counts.entry(method.to_owned()).or_default();
             *count += 1;
             *count - 1
@@ -185,7 +188,7 @@ fn changes(shared: &Shared) -> Response {
     (headers, Body::from_stream(events)).into_response()
 }
 
-fn usual(asked: &Asked) -> Answer {
+fn usual(asked: &ReceivedRequest) -> Answer {
     Answer::result(&match &asked.method[..] {
         "initialize" => json!({
             "protocolVersion": "2025-11-25",

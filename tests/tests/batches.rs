@@ -13,12 +13,12 @@ use mcp_orchestrator_tests::wait::within;
 use serde_json::Value;
 
 /// A session of 2025-03-26, in which clients send no version header.
-struct Old {
+struct BatchSession {
     client: Client,
     id: String,
 }
 
-impl Old {
+impl BatchSession {
     async fn open(gateway: &Gateway) -> Self {
         Self::speaking(gateway, "2025-03-26").await
     }
@@ -53,7 +53,7 @@ async fn batch_of_requests_is_answered_by_an_array() {
         .server(upstream.spec("h"))
         .run()
         .await;
-    let session = Old::open(&gateway).await;
+    let session = BatchSession::open(&gateway).await;
     let big = r#"{"n":123456789012345678901234567890}"#;
     let batch = format!(
         r#" [ {} , {{"jsonrpc":"2.0","method":"notifications/x"}},{},{{"jsonrpc":"2.0","id":"p","method":"ping"}}, {}, 7, {}]"#,
@@ -96,7 +96,7 @@ async fn batch_of_requests_is_answered_by_an_array() {
 #[tokio::test]
 async fn batch_with_notifications_is_answered_by_one_stream() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
-    let session = Old::open(&gateway).await;
+    let session = BatchSession::open(&gateway).await;
     let batch = format!(
         "[{},{},{}]",
         call("1", "gate", r#"{"name":"g"}"#),
@@ -128,7 +128,7 @@ async fn batch_with_notifications_is_answered_by_one_stream() {
 #[tokio::test]
 async fn batch_without_requests_is_accepted() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
-    let session = Old::open(&gateway).await;
+    let session = BatchSession::open(&gateway).await;
     let batch = r#"[{"jsonrpc":"2.0","method":"notifications/initialized"},{"jsonrpc":"2.0","id":7,"result":{}}]"#;
     let mut response = session.post(batch).await;
     assert_eq!(response.status, 202);
@@ -138,7 +138,7 @@ async fn batch_without_requests_is_accepted() {
 #[tokio::test]
 async fn batch_member_can_be_cancelled_by_its_own_or_a_later_batch() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
-    let session = Old::open(&gateway).await;
+    let session = BatchSession::open(&gateway).await;
     session.post(&call("0", "echo", "{}")).await.bytes().await;
     let cancel = |id: &str| {
         format!(
@@ -173,7 +173,7 @@ async fn batch_member_can_be_cancelled_by_its_own_or_a_later_batch() {
 #[tokio::test]
 async fn invalid_or_disallowed_batches_are_rejected() {
     let gateway = Gateway::new().server(scripted("x", &[])).run().await;
-    let session = Old::open(&gateway).await;
+    let session = BatchSession::open(&gateway).await;
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let many = format!("[{}]", vec![ping; 65].join(","));
     for (body, code) in [("[]", -32600), (&many[..], -32600), ("[{]", -32700)] {
@@ -190,10 +190,10 @@ async fn invalid_or_disallowed_batches_are_rejected() {
     assert_eq!(all.as_array().map(Vec::len), Some(64));
     let one = format!("[{ping}]");
     for version in ["2024-11-05", "2025-06-18", "2025-11-25"] {
-        let newer = Old::speaking(&gateway, version).await;
+        let newer = BatchSession::speaking(&gateway, version).await;
         assert_eq!(newer.post(&one).await.status, 400, "{version}");
     }
-    let other = Old {
+    let other = BatchSession {
         client: gateway.client("bob"),
         id: session.id.clone(),
     };

@@ -103,7 +103,7 @@ async fn errors_cross_with_the_code_of_their_callers_dialect() {
 }
 
 #[tokio::test]
-async fn what_only_one_dialect_has_is_unknown_in_the_other() {
+async fn methods_of_one_era_are_unknown_in_the_other() {
     let (gateways, _upstreams) = all().await;
     for gateway in &gateways {
         let session = gateway.session().await;
@@ -302,7 +302,7 @@ async fn a_subscription_ends_upstream_with_its_last_subscriber() {
 }
 
 #[tokio::test]
-async fn a_question_that_cannot_cross_is_refused_and_nothing_is_cancelled() {
+async fn untranslatable_server_request_is_rejected_without_cancelling_the_call() {
     let upstream = Upstream::start(Script::default()).await;
     let mut own = scripted("own", &["--era", "legacy"]);
     own.isolation = Isolation::Principal;

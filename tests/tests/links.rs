@@ -13,7 +13,7 @@ use mcp_orchestrator_gateway::control::Client as Control;
 use mcp_orchestrator_gateway::control::wire::credentials::{
     InstallRequest, SecretText, TokenRequest,
 };
-use mcp_orchestrator_tests::browser::{Browser, Shown};
+use mcp_orchestrator_tests::browser::{Browser, ReceivedPage};
 use mcp_orchestrator_tests::client::{Client, MODERN, Response, json, modern_body};
 use mcp_orchestrator_tests::program::Program;
 use mcp_orchestrator_tests::scripted::program;
@@ -110,7 +110,7 @@ impl Person {
     }
 
     /// Signs in at the page that a link opened.
-    async fn sign_in(&mut self, link: &str) -> Shown {
+    async fn sign_in(&mut self, link: &str) -> ReceivedPage {
         let asked = self.browser.open(link).await;
         assert_eq!(asked.status, 401, "{}", asked.html);
         assert!(

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clap::Parser;
 use http::header::{CONNECTION, HOST};
@@ -12,6 +12,7 @@ use hyper::client::conn::http1 as client;
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -38,11 +39,7 @@ struct Pool {
 
 impl Pool {
     async fn take(&self) -> io::Result<Sender> {
-        let kept = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let kept = self.idle.lock().pop();
         if let Some(mut sender) = kept
             && sender.ready().await.is_ok()
         {
@@ -53,7 +50,7 @@ impl Pool {
         let (sender, connection) = client::handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
-        let mut drivers = self.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drivers = self.drivers.lock();
         while drivers.try_join_next().is_some() {}
         drivers.spawn(async move { drop(connection.await) });
         Ok(sender)
@@ -69,10 +66,7 @@ impl Pool {
             .await
             .map_err(io::Error::other)?;
         // The next request waits in `ready` until this response has been read.
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(sender);
+        self.idle.lock().push(sender);
         Ok(response)
     }
 }

@@ -130,7 +130,7 @@ impl Client {
     pub(crate) fn snippet(&self, name: &str, to: &Endpoint) -> String {
         match self.entry {
             Entry::Json(entry) => format!("{:#}\n", json!({ self.key: { name: entry(to) } })),
-            Entry::Toml => toml::table(self.key, name, to),
+            Entry::Toml => toml::document(self.key, name, to),
             Entry::Yaml => yaml::document(self.key, name, to),
         }
     }

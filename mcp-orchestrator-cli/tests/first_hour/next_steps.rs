@@ -11,7 +11,7 @@ fn with_server(command: &str) -> Site {
 }
 
 #[test]
-fn folder_without_configuration_is_told_how_to_create_one() {
+fn missing_configuration_error_names_the_command_that_creates_one() {
     let folder = tempfile::tempdir().unwrap();
     for command in [
         &["up"][..],
@@ -199,7 +199,7 @@ fn token_for_a_gateway_warns_if_its_user_is_not_a_member() {
 }
 
 #[test]
-fn gateway_option_names_a_gateway_and_the_url_has_an_option_of_its_own() {
+fn gateway_name_and_url_are_separate_options() {
     let folder = tempfile::tempdir().unwrap();
     let run = |args: &[&str], env: &[(&str, &str)]| support::bare_with(folder.path(), args, env);
     let url = "http://127.0.0.1:1";

@@ -62,7 +62,7 @@ fn every_value_has_its_source() {
 }
 
 #[test]
-fn a_later_file_takes_the_place_of_an_earlier_one() {
+fn later_file_overrides_an_earlier_one() {
     let site = Site::with_servers();
     let folder = site.dir();
     std::fs::write(folder.join("a.yaml"), "listen: 127.0.0.1:1\nservers:\n  x: {command: [sh, a], timeout: 5s}\n  y: {command: [sh]}\n").unwrap();
@@ -89,7 +89,7 @@ fn a_later_file_takes_the_place_of_an_earlier_one() {
 }
 
 #[test]
-fn what_may_be_secret_is_masked() {
+fn possible_secrets_are_masked() {
     let site = Site::with_servers();
     let folder = site.dir();
     let own = format!(

@@ -63,7 +63,7 @@ fn prompts_and_resources_are_listed_by_server_and_by_gateway() {
 }
 
 #[test]
-fn an_empty_list_says_which_server_does_not_start_and_why() {
+fn empty_list_names_the_failed_server_and_the_reason() {
     let site = Site::with_servers();
     site.write(
         "listen: 127.0.0.1:0\nservers:\n  \
@@ -86,7 +86,7 @@ fn an_empty_list_says_which_server_does_not_start_and_why() {
 }
 
 #[test]
-fn a_server_is_described_with_what_it_runs_and_did() {
+fn describe_shows_a_servers_program_and_history() {
     let site = Site::with_servers();
     let _up = site.up();
     let described = site.run(&["describe", "math"]).ok();
@@ -118,7 +118,7 @@ fn a_server_is_described_with_what_it_runs_and_did() {
 }
 
 #[test]
-fn what_is_described_holds_no_secret() {
+fn description_holds_no_secret() {
     let site = Site::with_servers();
     site.write(&format!(
         "listen: 127.0.0.1:0\nservers:\n  \
@@ -141,7 +141,7 @@ fn what_is_described_holds_no_secret() {
 }
 
 #[test]
-fn a_mistyped_instance_is_answered_with_the_one_that_was_meant() {
+fn mistyped_instance_gets_a_suggestion() {
     let site = Site::with_servers();
     let _up = site.up();
     site.run(&["tools", "math"]).ok();
@@ -172,7 +172,7 @@ fn restrict_to_team(site: &Site) {
 }
 
 #[test]
-fn a_token_that_has_no_effect_is_created_with_a_warning() {
+fn creating_an_ineffective_token_warns() {
     let site = Site::with_servers();
     let up = site.up();
     let made = site.run(&["token", "create", "--user", "ann"]);

@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::support::{Ran, Site};
+use crate::support::{CommandOutput, Site};
 
 /// Returns the response of an HTTP server to a path: status, headers, body.
 type Answer = fn(origin: &str, path: &str) -> (u16, String, String);
@@ -70,7 +70,7 @@ fn nobody(_: &str, path: &str) -> (u16, String, String) {
 }
 
 /// Runs a call, a check with `--start`, and commands against the running gateway.
-fn all(site: &Site) -> Vec<(&'static str, Ran)> {
+fn all(site: &Site) -> Vec<(&'static str, CommandOutput)> {
     let mut said = vec![
         ("call", site.run(&["call", "notes", "whoami"])),
         ("check", site.run(&["check", "--start"])),

@@ -24,13 +24,13 @@ pub(crate) struct Site {
 
 /// The output and exit code of a command.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     pub(crate) out: String,
     pub(crate) err: String,
     pub(crate) code: i32,
 }
 
-impl Ran {
+impl CommandOutput {
     /// Returns the standard output. Panics if the command failed.
     pub(crate) fn ok(&self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
@@ -88,18 +88,18 @@ impl Site {
     }
 
     /// Runs a command with this configuration. Arguments after `--` stay last.
-    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> CommandOutput {
         self.run_env(args, &[])
     }
 
-    pub(crate) fn run_env(&self, args: &[&str], env: &[(&str, &str)]) -> Ran {
+    pub(crate) fn run_env(&self, args: &[&str], env: &[(&str, &str)]) -> CommandOutput {
         let mut command = self.ordered(args);
         command.envs(env.iter().copied());
         finish(command, "")
     }
 
     /// Like [`run`](Self::run), with this standard input.
-    pub(crate) fn run_with(&self, args: &[&str], input: &str) -> Ran {
+    pub(crate) fn run_with(&self, args: &[&str], input: &str) -> CommandOutput {
         finish(self.ordered(args), input)
     }
 
@@ -114,7 +114,7 @@ impl Site {
     }
 
     /// Starts the gateway and waits until it listens.
-    pub(crate) fn up(&self) -> Up {
+    pub(crate) fn up(&self) -> RunningGateway {
         let log = File::create(self.dir().join("up.log")).unwrap();
         let mut child = self
             .command(&["up", "--log-level", "trace", "--grace", "5"])
@@ -131,7 +131,7 @@ impl Site {
         let address = address
             .unwrap_or_else(|| panic!("{line:?}\n{}", log()))
             .to_owned();
-        Up { child, address }
+        RunningGateway { child, address }
     }
 
     /// Starts a command with its standard output as a pipe.
@@ -158,12 +158,12 @@ impl Site {
 }
 
 /// A running gateway.
-pub(crate) struct Up {
+pub(crate) struct RunningGateway {
     child: Child,
     address: String,
 }
 
-impl Up {
+impl RunningGateway {
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -187,7 +187,7 @@ impl Up {
     }
 }
 
-impl Drop for Up {
+impl Drop for RunningGateway {
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             let _ = self.child.kill();
@@ -223,12 +223,12 @@ impl Drop for Follow {
 }
 
 /// Runs a command in a directory, without naming a configuration.
-pub(crate) fn bare(folder: &Path, args: &[&str]) -> Ran {
+pub(crate) fn bare(folder: &Path, args: &[&str]) -> CommandOutput {
     finish(program(folder, args), "")
 }
 
 /// Like [`bare`], with these environment variables.
-pub(crate) fn bare_with(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Ran {
+pub(crate) fn bare_with(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> CommandOutput {
     let mut command = program(folder, args);
     command.envs(env.iter().copied());
     finish(command, "")
@@ -249,7 +249,7 @@ fn program(folder: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn finish(mut command: Command, input: &str) -> Ran {
+fn finish(mut command: Command, input: &str) -> CommandOutput {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -259,7 +259,7 @@ fn finish(mut command: Command, input: &str) -> Ran {
     // The command may exit without reading its input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
-    Ran {
+    CommandOutput {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
         code: output.status.code().unwrap_or(-1),

@@ -1,6 +1,8 @@
 //! A running orchestrator, with the parts that a program needs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::cluster::Cluster;
 use super::oauth::SignIns;
@@ -122,7 +124,7 @@ impl Built {
     }
 
     fn reload_audit(&self, settings: &Settings) -> Result<()> {
-        let mut now = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = self.audit.lock();
         if *now != settings.audit {
             self.orchestrator.set_audit(audit::open(&settings.audit)?);
             now.clone_from(&settings.audit);

@@ -78,7 +78,7 @@ async fn look(access: &Access) -> Result<ClusterReview> {
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     #[cfg(feature = "kubernetes")]
-    seat: std::sync::Mutex<Option<Membership>>,
+    seat: parking_lot::Mutex<Option<Membership>>,
     #[cfg(feature = "kubernetes")]
     held: Option<tokio::sync::watch::Receiver<LeaseStatus>>,
     documents: Option<Arc<dyn StateStore>>,
@@ -161,9 +161,8 @@ impl Cluster {
         inside.map(Membership::first_admin).ok_or_else(no_place)
     }
 
-    fn seat(&self) -> std::sync::MutexGuard<'_, Option<Membership>> {
-        let seat = self.seat.lock();
-        seat.unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn seat(&self) -> parking_lot::MutexGuard<'_, Option<Membership>> {
+        self.seat.lock()
     }
 
     /// Returns the backend that runs pods.

@@ -33,7 +33,7 @@ impl WhenUnavailable {
             let error = match operation().await {
                 Ok(answer) => {
                     if waited {
-                        tracing::info!("the cluster answers, the start goes on");
+                        tracing::info!("the API server responds, continuing the start");
                     }
                     return Ok(answer);
                 }

@@ -6,9 +6,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::json::line;
 use super::{AuditEvent, AuditSink, Outcome};
@@ -76,7 +77,7 @@ impl JsonLines {
     }
 
     fn send(&self, line: Vec<u8>) -> bool {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines.lock();
         let Some(lines) = &*lines else { return false };
         !matches!(lines.try_send(line), Err(TrySendError::Full(_)))
     }
@@ -99,9 +100,9 @@ impl AuditSink for JsonLines {
 
     fn close(&self) {
         let lines = &self.lines;
-        drop(lines.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(lines.lock().take());
         let writer = &self.writer;
-        let writer = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = writer.lock().take();
         if let Some(writer) = writer {
             // The thread returns no value, and a panic in it must not propagate.
             let _ = writer.join();
@@ -195,7 +196,7 @@ mod tests {
     impl Write for Slow {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let _ = self.1.recv();
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -294,7 +295,7 @@ mod tests {
             std::thread::yield_now();
         }
         drop(sink);
-        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(written.lock().clone()).unwrap();
         let (mut told, mut there) = (0, 0);
         for line in text.lines() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Prefix of every token, which lets authenticators and secret scanners recognize it.
 const PREFIX: &str = "mcpo_";
 /// Minimum time between two writes of a token's last use.
-const USE_WRITTEN: Duration = Duration::from_hours(1);
+const LAST_USE_WRITE_INTERVAL: Duration = Duration::from_hours(1);
 /// Delay before a store that failed is read again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -116,7 +116,7 @@ impl TokenAuthenticator {
     /// Records that a token was used, at most once an hour.
     fn used(&self, hash: [u8; 32], known: &Arc<Known>) {
         let now = SystemTime::now();
-        if !known.is_use_due(now, USE_WRITTEN) {
+        if !known.is_use_due(now, LAST_USE_WRITE_INTERVAL) {
             return;
         }
         let (store, known) = (Arc::clone(&self.store), Arc::clone(known));
@@ -152,11 +152,11 @@ async fn follow(
             Err(error) => Err(error),
         };
         let Err(error) = taken else { continue };
-        tracing::warn!(%error, "tokens are read anew");
+        tracing::warn!(%error, "tokens are read again");
         // A missed change may have been a revocation: until the list is read again, no token is accepted.
         let mut listed = store.list(RecordKind::Token).await;
         while let Err(error) = &listed {
-            tracing::error!(%error, "tokens cannot be read, so none is taken");
+            tracing::error!(%error, "tokens cannot be read, so all are rejected");
             table.replace(&[]);
             tokio::time::sleep(RETRY_INTERVAL).await;
             listed = store.list(RecordKind::Token).await;

@@ -26,7 +26,7 @@ use crate::router::ItemKind;
 use crate::transport::{Check, Outgoing};
 
 /// How long a slow list delays the next one.
-const PATIENCE: Duration = Duration::from_millis(500);
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// What an instance offers.
 pub(crate) struct Fetched {
@@ -77,7 +77,7 @@ pub(crate) async fn fetch(
         }
         let outcome = tokio::select! {
             Some(outcome) = running.next() => outcome,
-            () = sleep(PATIENCE), if waiting.len() > 0 => {
+            () = sleep(HEAD_START), if waiting.len() > 0 => {
                 running.extend(waiting.next().map(|kind| list(lease, &caller, kind).boxed()));
                 continue;
             }
@@ -275,13 +275,16 @@ pub(crate) async fn ask_for(
     let answer = async {
         lease
             .link
-            .request(&outgoing, caller)
+            .request(&outgoing, caller, None)
             .await?
             .response()
             .await
     };
     timeout(limit, answer).await.map_err(|_| {
-        let text = format!("server {} did not answer a list", lease.key.server());
+        let text = format!(
+            "server {} did not respond to a list request",
+            lease.key.server()
+        );
         Error::new(ErrorKind::TimedOut, text).with_server(lease.key.server())
     })?
 }

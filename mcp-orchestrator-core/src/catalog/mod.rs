@@ -14,9 +14,10 @@ mod seen_uris;
 mod server_lists;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::fetch::{Fetched, ask_for, fetch, method_of};
@@ -102,7 +103,7 @@ impl Catalog {
     /// longer accepted.
     pub(crate) fn supersede(&self, server: &ServerId, owner: &Owner, now: &Revision) {
         let mut gone = Vec::new();
-        let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.kept.write();
         all.retain(|key, _| {
             let stays = !key.is_of(server, owner) || key.revision == *now;
             if !stays {
@@ -123,7 +124,7 @@ impl Catalog {
 
     /// Drops the lists of an owner after the credential for the server was removed.
     pub(crate) fn forget(&self, server: &ServerId, owner: &Owner) {
-        let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.kept.write();
         all.retain(|key, _| !key.is_of(server, owner));
         drop(all);
         self.superseded().remove(&(server.clone(), owner.clone()));
@@ -133,7 +134,7 @@ impl Catalog {
     /// Like [`forget`](Self::forget), for the stored lists, unless the owner has a credential again.
     pub(crate) async fn forget_stored(&self, server: &ServerId, owner: &Owner) {
         let wanted = || {
-            let all = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+            let all = self.kept.read();
             all.keys().any(|key| key.is_of(server, owner))
         };
         if let Err(error) = self.stored.remove(server, owner, wanted).await {
@@ -142,16 +143,13 @@ impl Catalog {
     }
 
     fn superseded(&self) -> MutexGuard<'_, HashMap<(ServerId, Owner), Vec<Revision>>> {
-        self.superseded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.superseded.lock()
     }
 
     /// Returns the lists that are in memory.
     pub(crate) fn peek(&self, key: &ListKey) -> Option<Arc<Kept>> {
         self.kept
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
             .get(key)
             .map(|entry| Arc::clone(&entry.kept))
     }
@@ -165,7 +163,7 @@ impl Catalog {
 
     /// Withdraws published lists after the fetch failed. Stored lists are kept.
     pub(crate) fn retract(&self, key: &ListKey) {
-        let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.kept.write();
         if all.remove(key).is_some() {
             self.lists
                 .forget_revision(&key.server, &key.owner, &key.revision);
@@ -214,7 +212,7 @@ impl Catalog {
 
     fn put(&self, key: &ListKey, kept: Arc<Kept>) {
         // Updated under the lock, so that routing uses the lists that were put last.
-        let mut all = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.kept.write();
         self.lists
             .put(&key.server, &key.owner, &key.revision, listed(&kept));
         let hash = kept.hash(&self.hasher);
@@ -262,7 +260,7 @@ impl Catalog {
 
     /// Returns `true` if the tool declares an output schema to any owner.
     pub(crate) fn has_output_schema(&self, server: &ServerId, tool: &str) -> bool {
-        let all = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let all = self.kept.read();
         let mut lists = all.iter().filter(|(key, _)| key.server == *server);
         lists.any(|(_, entry)| {
             let mut tools = entry.kept.items(ItemKind::Tool).iter();
@@ -298,7 +296,7 @@ impl Catalog {
     /// Remembers the URIs that a result carried to a principal.
     pub(crate) fn carried(&self, server: &ServerId, principal: &Principal, uris: Vec<String>) {
         if !uris.is_empty() {
-            let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut carried = self.carried.lock();
             carried.add(server, principal, uris);
         }
     }
@@ -352,7 +350,7 @@ impl Known for Catalog {
 
     fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim> {
         let number = || {
-            let carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+            let carried = self.carried.lock();
             carried.number(&entry.server, principal, uri)
         };
         match self.lists.claim(principal, entry, uri) {

@@ -5,9 +5,10 @@
 //! therefore does not fill up.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
@@ -106,7 +107,7 @@ impl State {
 
 impl ServerLists {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -203,7 +204,7 @@ impl Stored {
     /// Returns the stored state of a server, loading its index on first use.
     async fn server(&self, server: &ServerId) -> Result<Arc<ServerLists>> {
         let lists = {
-            let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut servers = self.servers.lock();
             Arc::clone(servers.entry(server.clone()).or_default())
         };
         let load = async {

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_before_a_limit_is_checked_again() {
+    fn stored_values_are_checked_against_newer_limits() {
         let bad = format!(
             r#"{{"uriTemplate":"{}","name":"bad"}}"#,
             "{+a}".repeat(100_000)

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::secret_json::{Broken, SecretText, from_secret, to_secret};
 use super::{Generation, InstallationKey, Record, Revision};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
+use crate::secret_json::{Broken, SecretText, from_secret, to_secret};
 
 /// The version of the record format. Readers ignore unknown members, so a new format is needed only for members that
 /// an older program must not ignore.

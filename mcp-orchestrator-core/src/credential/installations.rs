@@ -123,7 +123,7 @@ impl Installations {
             let key = match InstallationKey::try_from(&key) {
                 Ok(key) => key,
                 Err(error) => {
-                    tracing::error!(%error, "a stored installation is nobody's");
+                    tracing::error!(%error, "a stored installation has no owner");
                     continue;
                 }
             };

@@ -11,17 +11,18 @@ mod renew;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, StreamExt as _};
+use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::failures::Failures;
 use self::index::{Entry, Held, Index, Renewing};
-use self::look::Look;
+use self::look::CredentialLookup;
 use super::{
     Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule, InForce,
     InstallationKey, Installations, Owner, RecordKind, Renewal, StoreChange,
@@ -189,11 +190,11 @@ impl InstalledResolver {
         Ok(Some(held.clone()))
     }
 
-    fn look(&self, request: &CredentialRequest<'_>) -> Result<Look> {
+    fn look(&self, request: &CredentialRequest<'_>) -> Result<CredentialLookup> {
         Ok(match self.decide(request)? {
-            None => Look::Nothing,
-            Some(held) if held.is_good(request) => Look::Good(held),
-            Some(held) => Look::Bad(held),
+            None => CredentialLookup::Nothing,
+            Some(held) if held.is_good(request) => CredentialLookup::Good(held),
+            Some(held) => CredentialLookup::Bad(held),
         })
     }
 }
@@ -228,7 +229,7 @@ async fn follow(
         let key = match change {
             Ok(StoreChange::Put(key) | StoreChange::Deleted(key)) => Some(key),
             Err(error) => {
-                tracing::info!(%error, "installations are read anew");
+                tracing::info!(%error, "installations are read again");
                 None
             }
         };
@@ -257,7 +258,7 @@ async fn follow(
 
 fn not_installed(server: &ServerSpec, owner: &Owner) -> Error {
     let text = format!(
-        "server {} is called with the credential of {owner} here, and none is installed",
+        "server {} is called with the credential of {owner}, and none is installed",
         server.id
     );
     Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id)
@@ -293,12 +294,14 @@ impl fmt::Debug for InstalledResolver {
 impl CredentialResolver for InstalledResolver {
     async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
         match self.look(&request)? {
-            Look::Good(held) => {
+            CredentialLookup::Good(held) => {
                 self.renew_ahead(request.server, &held);
                 Ok(Some(held.credential))
             }
             // As far as is known, this server accepts calls without a token.
-            Look::Nothing if request.rejected.is_none() && request.server.is_open() => Ok(None),
+            CredentialLookup::Nothing if request.rejected.is_none() && request.server.is_open() => {
+                Ok(None)
+            }
             look => Box::pin(self.settled(&request, look)).await,
         }
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::changes::Changes;
 use super::store::check_size;
@@ -39,7 +39,7 @@ impl MemoryCredentials {
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock()
     }
 }
 

@@ -22,7 +22,6 @@ mod memory;
 mod oauth;
 mod renewal;
 mod rule;
-mod secret_json;
 mod sources;
 mod store;
 

@@ -99,7 +99,7 @@ pub struct Record {
 
 impl Record {
     /// Maximum length of a value in bytes, which every store can hold.
-    pub const LARGEST: usize = 1_000_000;
+    pub const MAX_VALUE_LEN: usize = 1_000_000;
 
     /// Creates a record that does not expire.
     pub fn new(value: impl Into<SecretString>) -> Self {
@@ -155,7 +155,7 @@ impl Precondition {
             (Self::Any, _) | (Self::Absent, None) => return Ok(()),
             (Self::Unchanged(read), Some(found)) if read == found => return Ok(()),
             (Self::Absent, Some(_)) => "is there already",
-            (Self::Unchanged(_), Some(_)) => "was changed by somebody else",
+            (Self::Unchanged(_), Some(_)) => "was changed concurrently",
             (Self::Unchanged(_), None) => "is gone",
         };
         let message = format!("the stored {key} {state}");
@@ -184,7 +184,7 @@ pub type Listed = (RecordKey, Record, Version);
 /// earlier write of that record had.
 ///
 /// An expired record counts as absent everywhere, whether it has been dropped or not; `watch` need not report that it
-/// was dropped. A value may have up to [`Record::LARGEST`] bytes; a larger one is
+/// was dropped. A value may have up to [`Record::MAX_VALUE_LEN`] bytes; a larger one is
 /// [`TooLarge`](crate::ErrorKind::TooLarge). A record that exists but cannot be read is an error of `get` that names
 /// it, and is omitted from `list` with a warning in the log, so that it does not hide the others.
 ///
@@ -221,12 +221,12 @@ pub trait CredentialStore: fmt::Debug + Send + Sync + 'static {
 pub(crate) fn check_size(key: &RecordKey, record: &Record) -> Result<()> {
     use secrecy::ExposeSecret as _;
     let bytes = record.value.expose_secret().len();
-    if bytes <= Record::LARGEST {
+    if bytes <= Record::MAX_VALUE_LEN {
         return Ok(());
     }
     let text = format!(
         "the {key} has {bytes} bytes; a store holds {}",
-        Record::LARGEST
+        Record::MAX_VALUE_LEN
     );
     Err(Error::new(ErrorKind::TooLarge, text))
 }

@@ -10,8 +10,8 @@ use hyper_util::rt::TokioIo;
 use secrecy::zeroize::Zeroizing;
 
 use super::exchange::{Answer, Ask};
+use crate::connect::BoxedIo;
 use crate::limits::{MAX_FETCHED_BYTES, MAX_FETCHED_HEAD};
-use crate::runtime::BoxedIo;
 
 /// Sends the request and reads the whole response.
 pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<Answer, String> {
@@ -26,7 +26,7 @@ pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<An
         let kind = head.headers.get(CONTENT_TYPE);
         if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
             // An event stream may never end, and the caller waits for a document.
-            return Err("it answered a stream of events, not a document".to_owned());
+            return Err("the response is an event stream, not a document".to_owned());
         }
         Ok(Answer {
             status: head.status,
@@ -71,7 +71,7 @@ async fn whole(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, String> {
         };
         let length = bytes.len() + data.len();
         if length > MAX_FETCHED_BYTES {
-            return Err(format!("it answered more than {MAX_FETCHED_BYTES} bytes"));
+            return Err(format!("the response exceeds {MAX_FETCHED_BYTES} bytes"));
         }
         if length > bytes.capacity() {
             let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * bytes.capacity())));

@@ -61,12 +61,12 @@ pub(crate) enum FetchError {
     #[error("{0}: this is no http or https address")]
     Address(String),
     #[error(
-        "{place}: {why}, and somebody else named it: list it under `network.allow_private` if it may be asked"
+        "{place}: {why}, and another party supplied it: list it under `network.allow_private` to allow it"
     )]
     Guarded { place: String, why: String },
     #[error("{place}: {why}")]
     Failed { place: String, why: String },
-    #[error("{place}: it did not answer within {after:?}")]
+    #[error("{place}: no response within {after:?}")]
     Late { place: String, after: Duration },
     #[error("{0}: it redirects too often, or to where it may not")]
     Redirect(String),

@@ -9,9 +9,9 @@ use super::connection::exchange;
 use super::exchange::{Answer, Ask, FetchError, Redirects, Trust};
 use super::guard::AddressGuard;
 use super::site::Site;
+use crate::connect::BoxedIo;
 use crate::limits::MAX_FETCH_REDIRECTS;
 use crate::outbound::{Connector, Target};
-use crate::runtime::BoxedIo;
 
 /// The client for small requests.
 #[derive(Debug)]

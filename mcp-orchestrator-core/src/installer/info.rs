@@ -36,7 +36,7 @@ impl Actor {
         match (text, self.principal.kind) {
             ("me", PrincipalKind::User) => Ok(Owner::User(self.principal.id.clone())),
             ("me", _) => Err(wrong(
-                "this token speaks for no user: name the owner".to_owned(),
+                "this token belongs to no user: name the owner".to_owned(),
             )),
             (text, _) => text.parse().map_err(|_| {
                 wrong(format!(

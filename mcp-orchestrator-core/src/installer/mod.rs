@@ -215,7 +215,7 @@ impl Installer {
             values: stored.values.clone(),
             expires_at: stored.expires_at,
         });
-        let mut tried = Tried {
+        let mut tried = Trial {
             orchestrator: &self.orchestrator,
             server: key.server.clone(),
             candidate,
@@ -358,14 +358,14 @@ fn nothing(key: &InstallationKey) -> Error {
 }
 
 /// A credential being tried. Unless it was stored, its instances are stopped on drop, also if the caller was dropped.
-struct Tried<'a> {
+struct Trial<'a> {
     orchestrator: &'a Orchestrator,
     server: ServerId,
     candidate: Arc<Credential>,
     kept: bool,
 }
 
-impl Drop for Tried<'_> {
+impl Drop for Trial<'_> {
     fn drop(&mut self) {
         if !self.kept && tokio::runtime::Handle::try_current().is_ok() {
             self.orchestrator

@@ -73,7 +73,7 @@ impl Installer {
         if pending.for_whom == actor.principal.id.as_str() {
             return Ok(pending);
         }
-        let text = "this sign-in was begun by somebody else";
+        let text = "this sign-in was started by another user";
         Err(Error::new(ErrorKind::Forbidden, text))
     }
 
@@ -138,7 +138,7 @@ impl Installer {
 
     fn signing_in(&self) -> Result<&Authorizations> {
         self.sign_ins.as_ref().ok_or_else(|| {
-            let text = "nobody can sign in at upstream servers here";
+            let text = "sign-in at upstream servers is not configured";
             Error::new(ErrorKind::Unsupported, text)
         })
     }

@@ -60,5 +60,6 @@ fn check(slot: &CredentialSlot, value: &str) -> Option<String> {
         Injection::Env(_) => !value.contains('\0'),
         Injection::File { .. } => true,
     };
-    (!fits).then(|| format!("the value of slot {name} holds a character that cannot stand there"))
+    (!fits)
+        .then(|| format!("the value of slot {name} contains a character that is not allowed there"))
 }

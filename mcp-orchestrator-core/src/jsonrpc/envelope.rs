@@ -1,7 +1,7 @@
 //! Finds the members of a message that routing needs, in one pass over its bytes.
 
 use super::kind::{Kind, ParseError};
-use super::scan::{Key, Scan, Wrong};
+use super::scan::{Key, Scan, SyntaxError};
 use super::spelling::{META, Names, PARAMS, REFERENCE, Spellings, TOP};
 use super::{Span, text};
 
@@ -93,7 +93,7 @@ impl Envelope {
     }
 }
 
-fn wrong(wrong: Wrong) -> ParseError {
+fn wrong(wrong: SyntaxError) -> ParseError {
     ParseError::Json(format!(
         "{} was expected at byte {}",
         wrong.expected, wrong.at
@@ -101,7 +101,12 @@ fn wrong(wrong: Wrong) -> ParseError {
 }
 
 impl Found {
-    fn member(&mut self, scan: Scan<'_>, name: Option<&str>, at: usize) -> Result<usize, Wrong> {
+    fn member(
+        &mut self,
+        scan: Scan<'_>,
+        name: Option<&str>,
+        at: usize,
+    ) -> Result<usize, SyntaxError> {
         let end = if name == Some("params") {
             self.params(scan, at)?
         } else {
@@ -120,7 +125,7 @@ impl Found {
         Ok(end)
     }
 
-    fn params(&mut self, scan: Scan<'_>, at: usize) -> Result<usize, Wrong> {
+    fn params(&mut self, scan: Scan<'_>, at: usize) -> Result<usize, SyntaxError> {
         let (mut meta, mut others) = (false, false);
         let mut params = Spellings::of(&PARAMS);
         let end = if_object(scan, at, |key, at| {
@@ -198,8 +203,8 @@ impl Found {
 fn if_object(
     scan: Scan<'_>,
     at: usize,
-    member: impl FnMut(&Key, usize) -> Result<usize, Wrong>,
-) -> Result<usize, Wrong> {
+    member: impl FnMut(&Key, usize) -> Result<usize, SyntaxError>,
+) -> Result<usize, SyntaxError> {
     if scan.0.get(at) == Some(&b'{') {
         return scan.members(at, member);
     }
@@ -212,7 +217,7 @@ fn watched(
     at: usize,
     names: &'static Names,
     ambiguous: &mut bool,
-) -> Result<usize, Wrong> {
+) -> Result<usize, SyntaxError> {
     let mut spellings = Spellings::of(names);
     let end = if_object(scan, at, |key, at| {
         spellings.take(scan.0, key);

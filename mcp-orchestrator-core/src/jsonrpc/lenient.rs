@@ -91,7 +91,7 @@ pub(crate) fn whole_number(raw: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jsonrpc::byte_order_mark::MARK;
+    use crate::jsonrpc::byte_order_mark::BYTE_ORDER_MARK;
     use crate::jsonrpc::kind::Kind;
 
     #[test]
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn byte_order_marks_and_invalid_utf8_are_tolerated() {
         let plain = r#"{"jsonrpc":"2.0","id":1,"result":{"text":"X"}}"#;
-        let marked = [MARK, plain.as_bytes()].concat();
+        let marked = [BYTE_ORDER_MARK, plain.as_bytes()].concat();
         let message = Message::received(marked.into()).unwrap();
         assert_eq!(message.bytes(), plain.as_bytes());
         let mut latin = plain.as_bytes().to_vec();

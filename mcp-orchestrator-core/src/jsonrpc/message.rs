@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::byte_order_mark::without_mark;
 use super::envelope::{Envelope, Place};
 use super::kind::{Kind, ParseError};
+use super::memory::{Share, held};
 use super::{Span, Splice, text};
 
 /// A JSON-RPC message, kept as the bytes it was received in.
@@ -16,6 +18,8 @@ pub struct Message {
     bytes: Bytes,
     method: Cow<'static, str>,
     envelope: Envelope,
+    /// The memory of its sender that it takes.
+    share: Option<Arc<Share>>,
 }
 
 impl Message {
@@ -34,6 +38,7 @@ impl Message {
             bytes,
             method,
             envelope,
+            share: None,
         })
     }
 
@@ -44,7 +49,18 @@ impl Message {
 
     /// Returns the whole message as received, without its frame.
     pub fn into_bytes(self) -> Bytes {
-        self.bytes
+        held(self.bytes, self.share)
+    }
+
+    /// Gives up the share of its sender's memory: something else limits this message from now on.
+    pub(crate) fn release(&mut self) {
+        self.share = None;
+    }
+
+    /// Sets the share of its sender's memory that the message and its copies keep.
+    #[must_use]
+    pub(crate) fn holding(self, share: Option<Arc<Share>>) -> Self {
+        Self { share, ..self }
     }
 
     /// Returns the kind.
@@ -133,6 +149,7 @@ impl Message {
             bytes: splice.apply(&self.bytes),
             method: self.method.clone(),
             envelope,
+            share: self.share.clone(),
         }
     }
 
@@ -182,6 +199,7 @@ impl Message {
                 meta: moved(old.meta),
                 ..old
             },
+            share: self.share.clone(),
         }
     }
 
@@ -318,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused_by_its_reason() {
+    fn invalid_message_is_rejected_with_the_reason() {
         assert!(matches!(parse("{"), Err(ParseError::Json(_))));
         assert!(matches!(parse("nonsense"), Err(ParseError::Json(_))));
         assert!(matches!(parse(" [] "), Err(ParseError::Batch)));
@@ -344,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_message_knows_its_places() {
+    fn edited_message_keeps_its_member_positions() {
         let message =
             parse(r#"{"jsonrpc":"2.0","id":123456,"method":"x","params":{"a":1,"b":2}}"#).unwrap();
         let changed = message.with_id("\"é\"".as_bytes());
@@ -365,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_gets_an_id_whatever_it_had() {
+    fn error_response_always_gets_the_request_id() {
         for text in [
             r#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#,
             r#" {"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}"#,

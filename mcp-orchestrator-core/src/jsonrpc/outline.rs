@@ -13,9 +13,9 @@ pub(crate) struct Outline {
     /// The next token expected at the top level.
     place: Place,
     string: Option<Escape>,
-    key: Short<MAX_KEY>,
-    value: Short<MAX_VALUE>,
-    id: Option<Short<MAX_VALUE>>,
+    key: TextStart<MAX_KEY>,
+    value: TextStart<MAX_VALUE>,
+    id: Option<TextStart<MAX_VALUE>>,
     /// `true` if the request cannot be identified with certainty.
     unsure: bool,
     has_method: bool,
@@ -42,12 +42,12 @@ enum Escape {
 
 /// The beginning of a text, with the full length.
 #[derive(Clone, Copy, Debug)]
-struct Short<const N: usize> {
+struct TextStart<const N: usize> {
     bytes: [u8; N],
     length: usize,
 }
 
-impl<const N: usize> Default for Short<N> {
+impl<const N: usize> Default for TextStart<N> {
     fn default() -> Self {
         Self {
             bytes: [0; N],
@@ -56,7 +56,7 @@ impl<const N: usize> Default for Short<N> {
     }
 }
 
-impl<const N: usize> Short<N> {
+impl<const N: usize> TextStart<N> {
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.bytes.get_mut(self.length) {
             *place = byte;
@@ -98,7 +98,7 @@ impl Outline {
                 self.string = Some(Escape::No);
                 if self.depth == 1 {
                     match self.place {
-                        Place::Key => self.key = Short::default(),
+                        Place::Key => self.key = TextStart::default(),
                         Place::Value => self.value.push(byte),
                         _ => self.unsure = true,
                     }
@@ -182,7 +182,7 @@ impl Outline {
             Some(b"method") => self.has_method = true,
             _ => {}
         }
-        self.key = Short::default();
+        self.key = TextStart::default();
     }
 }
 

@@ -7,12 +7,12 @@ use super::Span;
 
 /// The position at which the text stops being valid JSON, and what was expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(super) struct SyntaxError {
     pub(super) at: usize,
     pub(super) expected: &'static str,
 }
 
-pub(super) type Scanned = Result<usize, Wrong>;
+pub(super) type Scanned = Result<usize, SyntaxError>;
 
 /// A text to scan.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +31,8 @@ impl<'a> Scan<'a> {
         self.0.get(at).copied().unwrap_or(0)
     }
 
-    pub(super) fn wrong<T>(self, at: usize, expected: &'static str) -> Result<T, Wrong> {
-        Err(Wrong { at, expected })
+    pub(super) fn wrong<T>(self, at: usize, expected: &'static str) -> Result<T, SyntaxError> {
+        Err(SyntaxError { at, expected })
     }
 
     /// Returns the next position that is not white space.
@@ -44,7 +44,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Fails unless only white space follows.
-    pub(super) fn end(self, at: usize) -> Result<(), Wrong> {
+    pub(super) fn end(self, at: usize) -> Result<(), SyntaxError> {
         let at = self.skip(at);
         if at == self.0.len() {
             return Ok(());
@@ -161,7 +161,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Returns the end of the string that begins here, and whether it contains escapes.
-    pub(super) fn string(self, at: usize) -> Result<(usize, bool), Wrong> {
+    pub(super) fn string(self, at: usize) -> Result<(usize, bool), SyntaxError> {
         if self.byte(at) != b'"' {
             return self.wrong(at, "a string");
         }
@@ -321,7 +321,7 @@ mod tests {
 
     use super::*;
 
-    fn whole(text: &[u8]) -> Result<(), Wrong> {
+    fn whole(text: &[u8]) -> Result<(), SyntaxError> {
         let scan = Scan(text);
         scan.end(scan.value(scan.skip(0))?)
     }

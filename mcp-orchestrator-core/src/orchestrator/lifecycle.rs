@@ -10,7 +10,7 @@ use crate::session::Session;
 /// Interval at which idle sessions are ended.
 const SWEEP: Duration = Duration::from_secs(15);
 /// Maximum time that shutdown waits for lists to be stored.
-const LISTS_WRITTEN: Duration = Duration::from_secs(5);
+const LISTS_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum time that shutdown waits for the audit log to be written.
 const AUDIT_CLOSES: Duration = Duration::from_secs(5);
 
@@ -55,7 +55,7 @@ impl Orchestrator {
         for session in self.inner.sessions.all() {
             self.inner.end_session(&session);
         }
-        let _ = tokio::time::timeout(LISTS_WRITTEN, self.inner.catalog.written()).await;
+        let _ = tokio::time::timeout(LISTS_WRITE_TIMEOUT, self.inner.catalog.written()).await;
         if self.audit().is_on() {
             let audit = self.audit();
             let closed = tokio::task::spawn_blocking(move || audit.close());

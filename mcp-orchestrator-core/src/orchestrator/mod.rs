@@ -74,10 +74,14 @@ impl Orchestrator {
     /// # Cancel safety
     /// Dropping the future or the reply of a modern call cancels the call upstream. A legacy session's call continues;
     /// its client cancels it with a notification, or by ending the session.
-    pub async fn call(&self, call: Call) -> Result<Reply> {
-        match self.inner.begin(call)? {
-            CallInProgress::Session(mut call) => call.reply().await,
-            CallInProgress::Other(call) => call.await,
+    pub fn call(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send + use<'_> {
+        // Begun here, so that the future does not contain the call.
+        let begun = self.inner.begin(call);
+        async move {
+            match begun? {
+                CallInProgress::Session(mut call) => call.reply().await,
+                CallInProgress::Other(call) => call.await,
+            }
         }
     }
 

@@ -1,15 +1,17 @@
 //! TLS configuration: trusted certificate authorities and client certificates.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 
 use super::error::ConnectorError;
+use crate::tls;
 
 /// A client certificate and the hosts that it is presented to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +112,7 @@ impl Identity {
     fn config(&self, roots: &RootCertStore) -> Result<Arc<ClientConfig>, ConnectorError> {
         let changed = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
         let changed = [changed(&self.files.certificate), changed(&self.files.key)];
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.loaded.lock();
         if let Some(loaded) = loaded.as_ref().filter(|loaded| loaded.changed == changed) {
             return Ok(Arc::clone(&loaded.config));
         }
@@ -124,9 +126,7 @@ impl Identity {
 }
 
 fn roots(extra: Option<&Path>) -> Result<RootCertStore, ConnectorError> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs);
+    let (mut roots, error) = tls::system_roots();
     if let Some(path) = extra {
         const WHAT: &str = "certificate authorities";
         for certificate in certificates(WHAT, path)? {
@@ -136,8 +136,7 @@ fn roots(extra: Option<&Path>) -> Result<RootCertStore, ConnectorError> {
         }
     }
     if roots.is_empty() {
-        let first = native.errors.first();
-        let why = first.map(|error| format!(" ({error})")).unwrap_or_default();
+        let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(ConnectorError::NoAuthority(why));
     }
     Ok(roots)
@@ -147,11 +146,7 @@ fn config(
     roots: &RootCertStore,
     identity: Option<&ClientCertificate>,
 ) -> Result<Arc<ClientConfig>, ConnectorError> {
-    // An explicit provider: an embedding program may have installed a different one for the process, or none.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots.clone());
+    let builder = tls::client()?.with_root_certificates(roots.clone());
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(files) => {

@@ -21,8 +21,8 @@ use self::certificates::Certificates;
 pub use self::certificates::ClientCertificate;
 pub use self::error::ConnectorError;
 pub use self::proxy::{InvalidProxy, Proxies};
+use crate::connect::{BoxedIo, TcpConnect, connect_any};
 use crate::limits::OUTBOUND_TLS_TIMEOUT;
-use crate::runtime::{BoxedIo, TcpConnect, connect_any};
 
 /// Opens outbound connections.
 ///

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tower_service::Service;
 
 use super::{Connector, Target};
-use crate::runtime::{BoxedIo, TcpConnect};
+use crate::connect::{BoxedIo, TcpConnect};
 
 /// Selects the connections that use a proxy.
 #[derive(Clone)]

@@ -1,9 +1,10 @@
 //! Connections to an instance: one pipe for all callers, or HTTP with a session for each caller.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use foldhash::HashMap;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::protocol::Era;
 use crate::server::EraChoice;
 use crate::transport::handshake::Profile;
 use crate::transport::pipe::Pipe;
-use crate::transport::streamable::{Http, Modern, Session};
+use crate::transport::streamable::{Conversation, Http, Modern, Session};
 use crate::transport::{Check, ClientFacts, Hello, Inbox, Outgoing, Party, Unsolicited};
 
 /// The sender of requests, and what is declared to the server about it.
@@ -62,6 +63,12 @@ pub(crate) struct HttpLink {
     arrivals: mpsc::Sender<(Party, Unsolicited)>,
 }
 
+/// An open session of a caller with a server.
+pub(crate) struct Opened {
+    session: Arc<Session>,
+    conversation: Arc<Conversation>,
+}
+
 struct Open {
     session: Arc<Session>,
     used: Instant,
@@ -70,12 +77,34 @@ struct Open {
     _forward: tokio::task::JoinSet<()>,
 }
 
+impl Open {
+    /// Marks the session as used. Only sessions of modern callers are closed when idle.
+    fn is_used(&mut self) {
+        if self.modern {
+            self.used = Instant::now();
+        }
+    }
+}
+
 impl Link {
-    /// Sends a request.
-    pub(crate) async fn request(&self, outgoing: &Outgoing<'_>, caller: &Caller) -> Result<Reply> {
+    /// Sends a request, in this [open session](Self::opened) if it is given.
+    pub(crate) async fn request(
+        &self,
+        outgoing: &Outgoing<'_>,
+        caller: &Caller,
+        opened: Option<Opened>,
+    ) -> Result<Reply> {
         match self {
             Self::Pipe(pipe) => pipe.request(outgoing).await,
-            Self::Http(http) => http.request(outgoing, caller).await,
+            Self::Http(http) => http.request(outgoing, caller, opened).await,
+        }
+    }
+
+    /// Returns the open session in which this caller's requests are sent, if that is already certain.
+    pub(crate) fn opened(&self, caller: &Caller) -> Option<Opened> {
+        match self {
+            Self::Pipe(_) => None,
+            Self::Http(http) => http.opened(caller),
         }
     }
 
@@ -219,14 +248,20 @@ impl HttpLink {
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<Party, Open>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 
-    async fn request(&self, outgoing: &Outgoing<'_>, caller: &Caller) -> Result<Reply> {
-        if self.choice.only().unwrap_or(caller.era) == Era::Legacy
-            && let session = self.session(caller)
-            && let Some(conversation) = session.current()
-        {
+    async fn request(
+        &self,
+        outgoing: &Outgoing<'_>,
+        caller: &Caller,
+        opened: Option<Opened>,
+    ) -> Result<Reply> {
+        if let Some(opened) = opened.or_else(|| self.opened(caller)) {
+            let Opened {
+                session,
+                conversation,
+            } = opened;
             return session.request_in(conversation, outgoing).await;
         }
         match Box::pin(self.spoken(caller)).await? {
@@ -241,6 +276,20 @@ impl HttpLink {
                 Box::pin(session.request(outgoing)).await
             }
         }
+    }
+
+    fn opened(&self, caller: &Caller) -> Option<Opened> {
+        if self.choice.only().unwrap_or(caller.era) != Era::Legacy {
+            return None;
+        }
+        let mut sessions = self.sessions();
+        let open = sessions.get_mut(&caller.party)?;
+        let conversation = open.session.current()?;
+        open.is_used();
+        Some(Opened {
+            session: Arc::clone(&open.session),
+            conversation,
+        })
     }
 
     fn is_ready(&self, caller: &Caller) -> bool {
@@ -346,10 +395,7 @@ impl HttpLink {
         let open = sessions
             .entry(caller.party)
             .or_insert_with(|| self.open(caller));
-        // Only sessions of modern callers are closed when idle.
-        if open.modern {
-            open.used = Instant::now();
-        }
+        open.is_used();
         Arc::clone(&open.session)
     }
 

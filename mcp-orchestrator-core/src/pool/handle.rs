@@ -3,12 +3,13 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -22,6 +23,9 @@ use crate::runtime::{Exit, InstanceKey};
 
 /// Bit of the use count that is set once no new use may begin.
 const CLOSED: usize = 1 << (usize::BITS - 1);
+/// Bit of the use count that is set once something waits for the last use to end, which few instances ever have.
+const WAITED_FOR: usize = CLOSED >> 1;
+const COUNT: usize = !(CLOSED | WAITED_FOR);
 
 /// A running instance.
 pub(crate) struct Handle {
@@ -97,7 +101,7 @@ impl Handle {
 
     /// Returns the lowest log level requested so far, including this one.
     pub(crate) fn lowest_level(&self, level: &str, severity: impl Fn(&str) -> usize) -> String {
-        let mut lowest = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lowest = self.level.lock();
         if lowest
             .as_ref()
             .is_none_or(|known| severity(level) < severity(known))
@@ -125,7 +129,7 @@ impl Handle {
 
     /// Returns the number of current uses.
     pub(crate) fn in_use(&self) -> usize {
-        self.uses.load(Ordering::Acquire) & !CLOSED
+        self.uses.load(Ordering::Acquire) & COUNT
     }
 
     /// Returns the number of client requests served.
@@ -156,19 +160,29 @@ impl Handle {
 
     /// Prevents new uses if there is no current one. Returns `true` on success.
     pub(super) fn close_if_idle(&self) -> bool {
+        let close =
+            |uses: usize| (uses & COUNT == 0 && uses & CLOSED == 0).then_some(uses | CLOSED);
         self.uses
-            .compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Acquire)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, close)
             .is_ok()
     }
 
     /// Waits until there is no current use.
     pub(super) async fn unused(&self) {
+        self.uses.fetch_or(WAITED_FOR, Ordering::AcqRel);
         loop {
             let notified = self.idle.notified();
             if self.in_use() == 0 {
                 return;
             }
             notified.await;
+        }
+    }
+
+    fn end_use(&self) {
+        let before = self.uses.fetch_sub(1, Ordering::AcqRel);
+        if before & WAITED_FOR != 0 && before & COUNT == 1 {
+            self.idle.notify_waiters();
         }
     }
 
@@ -195,7 +209,7 @@ impl Lease {
     /// Begins a use. Returns `None` if the instance is closed or has ended.
     pub(crate) fn of(handle: &Arc<Handle>) -> Option<Self> {
         if handle.uses.fetch_add(1, Ordering::AcqRel) & CLOSED != 0 || handle.is_over() {
-            handle.uses.fetch_sub(1, Ordering::AcqRel);
+            handle.end_use();
             return None;
         }
         Some(Self(Arc::clone(handle)))
@@ -222,9 +236,7 @@ impl Deref for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.last_use_is_now();
-        if self.0.uses.fetch_sub(1, Ordering::AcqRel) & !CLOSED == 1 {
-            self.0.idle.notify_waiters();
-        }
+        self.0.end_use();
     }
 }
 

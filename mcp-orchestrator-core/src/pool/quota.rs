@@ -2,8 +2,9 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Pool;
 use super::slot::Slot;
@@ -39,11 +40,7 @@ impl Pool {
         if slot.owner == Owner::Organization {
             return Ok(None);
         }
-        let door = self
-            .room
-            .door
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let door = self.room.door.lock();
         let servers = self.servers.load();
         let taken = servers
             .values()

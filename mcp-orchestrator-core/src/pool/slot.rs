@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -108,7 +109,7 @@ impl Slot {
     }
 
     fn state(&self) -> MutexGuard<'_, StartState> {
-        self.start.lock().unwrap_or_else(PoisonError::into_inner)
+        self.start.lock()
     }
 
     /// Returns `true` if an instance runs or starts here.
@@ -275,7 +276,7 @@ impl Slots {
             slot.revision.clone(),
             slot.scope.clone(),
         );
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut others = self.others.write();
         let slot = Arc::clone(others.entry(key).or_insert(slot));
         if slot.owner == Owner::Organization && slot.scope == Scope::Shared {
             self.common.store(Some(Arc::clone(&slot)));
@@ -292,7 +293,7 @@ impl Slots {
         {
             return Some(Arc::clone(common));
         }
-        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let others = self.others.read();
         let key = (
             credential.owner.clone(),
             credential.revision.clone(),
@@ -303,17 +304,12 @@ impl Slots {
 
     /// Returns all slots.
     pub(super) fn all(&self) -> Vec<Arc<Slot>> {
-        self.others
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.others.read().values().cloned().collect()
     }
 
     /// Takes the slots of this scope out of the table.
     pub(super) fn take_scope(&self, scope: &Scope) -> Vec<Arc<Slot>> {
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut others = self.others.write();
         others
             .extract_if(|(_, _, other), _| other == scope)
             .map(|(_, slot)| slot)
@@ -333,7 +329,7 @@ impl Slots {
     }
 
     fn take(&self, is_one: impl Fn(&Owner, &Revision) -> bool) -> Vec<Arc<Slot>> {
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut others = self.others.write();
         if let Some(common) = &*self.common.load()
             && is_one(&common.owner, &common.revision)
         {
@@ -352,7 +348,7 @@ impl Slots {
             slot.revision.clone(),
             slot.scope.clone(),
         );
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut others = self.others.write();
         let known = others
             .get(&key)
             .is_some_and(|known| Arc::ptr_eq(known, slot));
@@ -363,7 +359,7 @@ impl Slots {
 
     /// Takes all slots out of the table.
     pub(super) fn take_all(&self) -> Vec<Arc<Slot>> {
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut others = self.others.write();
         self.common.store(None);
         std::mem::take(&mut *others).into_values().collect()
     }

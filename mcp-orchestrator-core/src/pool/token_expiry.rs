@@ -1,14 +1,14 @@
 //! When the token of an instance expires, and whether the instance was used since it received it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::credential::Credential;
 
 /// Minimum time before its expiry at which a token is renewed.
-const AHEAD: Duration = Duration::from_mins(5);
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_mins(5);
 /// Delay before the token is requested again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -35,7 +35,7 @@ impl Times {
             left.unwrap_or_default()
         });
         // A short-lived token is renewed after half of its lifetime.
-        let ahead = |left: Duration| AHEAD.max(start * 2).min(left / 2);
+        let ahead = |left: Duration| RENEW_BEFORE_EXPIRY.max(start * 2).min(left / 2);
         Self {
             start,
             end: left.map(|left| now + left),
@@ -53,33 +53,29 @@ impl TokenExpiry {
 
     /// Records the token that the instance holds now, and the number of calls served before.
     pub(super) fn is_now(&self, credential: &Credential, served: u64) {
-        let mut times = self.lock();
+        let mut times = self.0.lock();
         *times = Times::new(credential, times.start, served);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Times> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn ends(&self) -> bool {
-        self.lock().end.is_some()
+        self.0.lock().end.is_some()
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.lock().end.is_some_and(|end| end <= Instant::now())
+        self.0.lock().end.is_some_and(|end| end <= Instant::now())
     }
 
     /// Returns the time until a new token is needed, or `None` if the token does not expire.
     pub(super) fn due_in(&self) -> Option<Duration> {
-        let due = self.lock().due?;
+        let due = self.0.lock().due?;
         Some(due.saturating_duration_since(Instant::now()))
     }
 
     pub(super) fn asked(&self) {
-        self.lock().due = Some(Instant::now() + RETRY_INTERVAL);
+        self.0.lock().due = Some(Instant::now() + RETRY_INTERVAL);
     }
 
     pub(super) fn was_used(&self, served: u64) -> bool {
-        served > self.lock().served
+        served > self.0.lock().served
     }
 }

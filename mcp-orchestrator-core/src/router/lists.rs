@@ -9,10 +9,11 @@ mod conflict;
 mod server;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use foldhash::HashMap;
+use parking_lot::Mutex;
 
 pub use self::conflict::Conflict;
 use self::server::Server;
@@ -52,7 +53,7 @@ enum Holders {
 impl Lists {
     /// Removes the lists of an owner after the credential for a server was removed.
     pub fn forget(&self, server: &ServerId, owner: &Owner) {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock();
         let mut next = Snapshot::clone(&self.now.load());
         let Some(place) = next.places.get(server).copied() else {
             return;
@@ -69,7 +70,7 @@ impl Lists {
 
     /// Removes the lists of this revision of an owner's credential, if they are the current ones.
     pub fn forget_revision(&self, server: &ServerId, owner: &Owner, revision: &Revision) {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock();
         let mut next = Snapshot::clone(&self.now.load());
         let Some(place) = next.places.get(server).copied() else {
             return;
@@ -93,7 +94,7 @@ impl Lists {
 
     /// Replaces the lists of a server for this owner's credential.
     pub fn put(&self, server: &ServerId, owner: &Owner, revision: &Revision, listed: Listed) {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock();
         let mut next = Snapshot::clone(&self.now.load());
         let place = next.place(server);
         let before = Arc::clone(&next.servers[place]);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub use self::filter::{Hint, Hints, ToolFilter};
 pub use self::lists::{Conflict, Lists};
 pub use self::members::Members;
-pub use self::names::{LONGEST, may_be_cut, shown, split};
+pub use self::names::{MAX_NAME_LEN, may_be_cut, shown, split};
 pub use self::server_items::Listed;
 pub use self::table::{GatewaySpec, TableRouter};
 pub use self::template::Specificity;

@@ -8,9 +8,9 @@ use crate::id::Alias;
 use crate::seal::hex;
 
 /// Maximum length of a shown name in bytes; clients reject longer names.
-pub const LONGEST: usize = 64;
+pub const MAX_NAME_LEN: usize = 64;
 /// Separates the alias from the item's own name. An alias contains no underscore, so the first separator ends it.
-const BETWEEN: &str = "__";
+const ALIAS_SEPARATOR: &str = "__";
 /// Number of hash digits at the end of a truncated name.
 const DIGITS: usize = 6;
 
@@ -20,31 +20,36 @@ pub fn shown<'a>(alias: &Alias, own: &'a str, prefixed: bool) -> Cow<'a, str> {
     if !prefixed {
         return Cow::Borrowed(own);
     }
-    let full = format!("{alias}{BETWEEN}{own}");
-    if full.len() <= LONGEST {
+    let full = format!("{alias}{ALIAS_SEPARATOR}{own}");
+    if full.len() <= MAX_NAME_LEN {
         return Cow::Owned(full);
     }
     let digits = hex(&Sha256::digest(&full)[..DIGITS / 2]);
-    let cut = full.floor_char_boundary(LONGEST - DIGITS - 1);
+    let cut = full.floor_char_boundary(MAX_NAME_LEN - DIGITS - 1);
     Cow::Owned(format!("{}_{digits}", &full[..cut]))
 }
 
 /// Returns `true` if a name is long enough to be a truncated one.
 pub fn may_be_cut(shown: &str) -> bool {
-    shown.len() >= LONGEST - 3
+    shown.len() >= MAX_NAME_LEN - 3
 }
 
 /// Returns the part of the item's own name that a truncated name keeps, or `None` if it is not a truncated name of this
 /// server.
 pub(super) fn kept_of_cut<'a>(alias: &Alias, shown: &'a str) -> Option<&'a str> {
-    let kept = shown.strip_prefix(alias.as_str())?.strip_prefix(BETWEEN)?;
+    let kept = shown
+        .strip_prefix(alias.as_str())?
+        .strip_prefix(ALIAS_SEPARATOR)?;
     let digits = kept.len().checked_sub(DIGITS + 1)?;
     kept.get(..digits)
 }
 
 /// Splits a prefixed name into the alias and the item's own (or truncated) name.
 pub fn split(shown: &str) -> Option<(&str, &str)> {
-    shown.split_once(BETWEEN)
+    // Aliases are short, so that a searcher would cost more than it saves.
+    let mut pairs = shown.as_bytes().windows(ALIAS_SEPARATOR.len());
+    let at = pairs.position(|pair| pair == ALIAS_SEPARATOR.as_bytes())?;
+    Some((&shown[..at], &shown[at + ALIAS_SEPARATOR.len()..]))
 }
 
 #[cfg(test)]

@@ -50,14 +50,14 @@ pub struct TableRouter {
 struct Gateway {
     members: Members,
     /// The view of all principals without a pinned entry.
-    common: Sight,
+    common: VisibleItems,
     /// The views of users with a pinned entry, by user.
-    own: HashMap<PrincipalId, Sight>,
+    own: HashMap<PrincipalId, VisibleItems>,
 }
 
 /// What a principal sees, indexed by name.
 #[derive(Debug)]
-struct Sight {
+struct VisibleItems {
     view: Arc<View>,
     by_alias: HashMap<Alias, usize>,
     /// A server may have several entries.
@@ -119,7 +119,7 @@ impl Gateway {
                 CredentialRule::Pinned(Owner::User(owner)) => Some(owner) == user,
                 _ => true,
             };
-            Sight::new(entries.iter().filter(serves).cloned().collect(), prefixed)
+            VisibleItems::new(entries.iter().filter(serves).cloned().collect(), prefixed)
         };
         let users = entries.iter().filter_map(|entry| match &entry.credential {
             CredentialRule::Pinned(Owner::User(user)) => Some(user),
@@ -135,7 +135,7 @@ impl Gateway {
     }
 
     /// Returns what the principal sees, or `None` if the gateway does not exist for it.
-    fn sight(&self, principal: &Principal) -> Option<&Sight> {
+    fn sight(&self, principal: &Principal) -> Option<&VisibleItems> {
         if !self.members.has(principal) {
             return None;
         }
@@ -147,7 +147,7 @@ impl Gateway {
     }
 }
 
-impl Sight {
+impl VisibleItems {
     fn new(entries: Vec<ViewEntry>, prefixed: bool) -> Self {
         let aliases = entries.iter().enumerate();
         let by_alias = aliases

@@ -106,7 +106,7 @@ impl Template {
         let Some(parts) = &self.parts else {
             return false;
         };
-        let matching = Matching {
+        let matching = Matcher {
             template: self.text.as_bytes(),
             uri: uri.as_bytes(),
             steps,
@@ -171,7 +171,7 @@ impl Expression {
 }
 
 /// Matches one template against one URI.
-struct Matching<'a> {
+struct Matcher<'a> {
     template: &'a [u8],
     uri: &'a [u8],
     steps: &'a mut Steps,
@@ -180,7 +180,7 @@ struct Matching<'a> {
 /// A literal with the segments and literals that follow it, up to the next expression that matches anything.
 type Block<'p> = (&'p Range<usize>, &'p [(Expression, Range<usize>)]);
 
-impl Matching<'_> {
+impl Matcher<'_> {
     /// Returns `None` if the URI does not match, or the steps are used up.
     fn run(mut self, parts: &Parts) -> Option<bool> {
         self.step()?;

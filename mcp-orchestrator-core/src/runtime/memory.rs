@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 use tokio::io::{AsyncWrite, DuplexStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -98,7 +99,7 @@ impl MemoryBackend {
 
     /// Creates a new instance, or returns the existing run of this key.
     fn enter(&self, key: &InstanceKey, launch: &LaunchSpec) -> Result<Instance, Arc<Run>> {
-        let mut runs = self.shared.lock();
+        let mut runs = self.shared.runs.lock();
         if let Some(run) = runs.get(key) {
             return Err(Arc::clone(run));
         }
@@ -155,7 +156,7 @@ impl RuntimeBackend for MemoryBackend {
     }
 
     async fn stop(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
-        let run = self.shared.lock().get(key).cloned();
+        let run = self.shared.runs.lock().get(key).cloned();
         if let Some(run) = run {
             run.ask(grace);
             run.exited().await;
@@ -165,7 +166,7 @@ impl RuntimeBackend for MemoryBackend {
 
     async fn remove(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
         self.stop(key, grace).await?;
-        let runs = self.shared.lock();
+        let runs = self.shared.runs.lock();
         if !runs.contains_key(key) {
             self.shared.statuses.forget(key);
             self.shared.book.forget(key);
@@ -201,7 +202,7 @@ impl RuntimeBackend for MemoryBackend {
 impl fmt::Debug for MemoryBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryBackend")
-            .field("live", &self.shared.lock().keys())
+            .field("live", &self.shared.runs.lock().keys())
             .finish_non_exhaustive()
     }
 }
@@ -214,7 +215,7 @@ impl fmt::Display for MemoryBackend {
 
 impl Drop for MemoryBackend {
     fn drop(&mut self) {
-        for run in self.shared.lock().values() {
+        for run in self.shared.runs.lock().values() {
             run.ask(Duration::ZERO);
         }
     }
@@ -231,10 +232,6 @@ impl Shared {
             since: SystemTime::now(),
             place: Vec::new(),
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Arc<Run>>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -282,7 +279,7 @@ impl Run {
             exit.tail = shared.book.tail(&key, 20);
         }
         {
-            let mut runs = shared.lock();
+            let mut runs = shared.runs.lock();
             runs.remove(&key);
             // The holder often notices a failure first and closes the connection, so a nonzero code counts even after
             // a stop.

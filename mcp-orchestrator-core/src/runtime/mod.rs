@@ -5,7 +5,6 @@
 
 pub(crate) mod advice;
 mod backend_set;
-mod connect;
 mod describe;
 mod exclusive;
 mod key;
@@ -21,7 +20,6 @@ mod redaction;
 mod remote;
 mod status_broadcast;
 mod stdin;
-mod tcp;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +34,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use self::backend_set::BackendSet;
-pub use self::connect::{BoxedIo, Connect, HeaderCell, Io};
 pub use self::describe::{Description, InstanceNote};
 pub use self::key::{InstanceKey, Scope, SpecDigest};
 pub use self::logbook::{LogBook, LogLimits};
@@ -47,9 +44,7 @@ pub use self::process::{ProcessBackend, keeper, port_holder};
 #[cfg(feature = "remote")]
 pub use self::remote::RemoteBackend;
 pub use self::status_broadcast::StatusBroadcast;
-pub use self::tcp::TcpConnect;
-#[cfg(feature = "outbound")]
-pub(crate) use self::tcp::connect_any;
+pub use crate::connect::{BoxedIo, Connect, HeaderCell, Io, TcpConnect};
 use crate::credential::Credential;
 use crate::error::Result;
 use crate::server::ServerSpec;

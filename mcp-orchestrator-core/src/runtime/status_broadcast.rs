@@ -1,9 +1,10 @@
 //! The status of every instance of a backend, and the watches over it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use super::{InstanceEvent, InstanceKey, InstanceStatus};
@@ -33,7 +34,7 @@ impl StatusBroadcast {
     /// Sets the status of an instance, which may be new, and notifies watchers.
     pub fn set(&self, status: InstanceStatus) {
         // Sent while the lock is held, so that every watcher sees the changes in the order in which they were made.
-        let mut statuses = self.lock();
+        let mut statuses = self.statuses.lock();
         statuses.insert(status.key.clone(), status.clone());
         // The send fails if there are no watchers, which is fine.
         let _ = self.changes.send(InstanceEvent::Is(status));
@@ -41,7 +42,7 @@ impl StatusBroadcast {
 
     /// Removes an instance and notifies watchers.
     pub fn forget(&self, key: &InstanceKey) {
-        let mut statuses = self.lock();
+        let mut statuses = self.statuses.lock();
         if statuses.remove(key).is_some() {
             let _ = self.changes.send(InstanceEvent::Gone(key.clone()));
         }
@@ -62,10 +63,6 @@ impl StatusBroadcast {
             Some((Ok(event), watcher))
         })
         .boxed()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, InstanceStatus>> {
-        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,7 +100,7 @@ impl Watcher {
         let Some(broadcast) = self.broadcast.upgrade() else {
             return;
         };
-        let statuses = broadcast.lock();
+        let statuses = broadcast.statuses.lock();
         self.changes = broadcast.changes.subscribe();
         let before = std::mem::replace(&mut self.known, statuses.keys().cloned().collect());
         let gone = before.into_iter().filter(|key| !self.known.contains(key));

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 
 /// The pipe, until it is closed.
@@ -38,7 +39,7 @@ impl<W> Input<W> {
     /// Closes the pipe; the instance reads end-of-file.
     pub(super) fn close(&self) {
         let (pipe, waiting) = {
-            let mut pipe = self.lock();
+            let mut pipe = self.0.lock();
             (pipe.open.take(), pipe.waiting.take())
         };
         drop(pipe);
@@ -62,7 +63,7 @@ impl<W> Input<W> {
     where
         W: Unpin,
     {
-        let mut pipe = self.lock();
+        let mut pipe = self.0.lock();
         let Some(open) = pipe.open.as_mut() else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
@@ -71,10 +72,6 @@ impl<W> Input<W> {
             pipe.waiting = Some(cx.waker().clone());
         }
         polled
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Pipe<W>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,9 +14,9 @@ use crate::seal::{Digest, StateKey};
 
 /// The hashed settings, in order, as `label=value`.
 #[derive(Default)]
-struct Said(Vec<String>);
+struct DigestInput(Vec<String>);
 
-impl Said {
+impl DigestInput {
     fn say(&mut self, word: &str, value: &str) {
         self.0.push(format!("{word}={value}"));
     }
@@ -45,7 +45,7 @@ impl ServerSpec {
     /// Returns a keyed hash of all settings that require a new instance when they change. Limits, isolation and start
     /// mode are not included. The backend is included if the server names one.
     pub fn digest(&self, key: &StateKey) -> Digest {
-        let mut said = Said::default();
+        let mut said = DigestInput::default();
         match self.era {
             EraChoice::Auto => {}
             EraChoice::Legacy => said.say("era", "legacy"),
@@ -70,7 +70,7 @@ impl ServerSpec {
     }
 }
 
-fn egress(said: &mut Said, egress: &Egress) {
+fn egress(said: &mut DigestInput, egress: &Egress) {
     match egress {
         Egress::All => {}
         Egress::Public => said.say("egress", "public"),
@@ -84,7 +84,7 @@ fn egress(said: &mut Said, egress: &Egress) {
     }
 }
 
-fn program(said: &mut Said, program: &Program) {
+fn program(said: &mut DigestInput, program: &Program) {
     said.maybe("image", program.image.as_deref());
     if let ProgramTransport::Http { port, path, owner } = &program.transport {
         said.say("http", path);
@@ -111,7 +111,7 @@ fn program(said: &mut Said, program: &Program) {
     container(said, &program.container);
 }
 
-fn remote(said: &mut Said, remote: &Remote) {
+fn remote(said: &mut DigestInput, remote: &Remote) {
     said.say("url", &remote.url.to_string());
     said.say("transport", &format!("{:?}", remote.transport));
     for (name, value) in &remote.headers {
@@ -119,7 +119,7 @@ fn remote(said: &mut Said, remote: &Remote) {
     }
 }
 
-fn injection(said: &mut Said, slot: &str, injection: &Injection) {
+fn injection(said: &mut DigestInput, slot: &str, injection: &Injection) {
     match injection {
         Injection::Env(name) => said.say(&format!("slot {slot} env"), name),
         Injection::File { name, path_env } => {
@@ -133,7 +133,7 @@ fn injection(said: &mut Said, slot: &str, injection: &Injection) {
     }
 }
 
-fn container(said: &mut Said, container: &Container) {
+fn container(said: &mut DigestInput, container: &Container) {
     let pull = container.pull_policy.map(|policy| format!("{policy:?}"));
     said.maybe("pull policy", pull.as_deref());
     for secret in &container.pull_secrets {
@@ -185,7 +185,7 @@ fn container(said: &mut Said, container: &Container) {
     }
 }
 
-fn pull_secret(said: &mut Said, secret: &PullSecret) {
+fn pull_secret(said: &mut DigestInput, secret: &PullSecret) {
     use secrecy::ExposeSecret as _;
     match secret {
         PullSecret::Existing(name) => said.say("pull secret", name),
@@ -201,7 +201,7 @@ fn pull_secret(said: &mut Said, secret: &PullSecret) {
     }
 }
 
-fn security(said: &mut Said, container: &Container) {
+fn security(said: &mut DigestInput, container: &Container) {
     let security = &container.security;
     let number = |n: Option<i64>| n.map(|n| n.to_string());
     said.maybe("user", number(security.run_as_user).as_deref());

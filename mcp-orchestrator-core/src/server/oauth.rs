@@ -1,7 +1,8 @@
 //! OAuth settings of a server.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -142,15 +143,11 @@ impl Refusals {
             at: Instant::now(),
             obstacle,
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+        *self.0.lock() = Some(refusal);
     }
 
     fn recent(&self) -> Option<Refusal> {
-        let last = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let last = self.0.lock().clone();
         last.filter(|last| last.at.elapsed() < OAUTH_DEMAND_TTL)
     }
 

@@ -27,6 +27,14 @@ impl Event {
         }
     }
 
+    /// Gives up the share of its server's memory. An event that is kept for a client that may resume has its own limits.
+    pub(super) fn release(&mut self) {
+        match self {
+            Self::Message(message) | Self::Last(message) => message.release(),
+            Self::Failed(_) => {}
+        }
+    }
+
     pub(super) fn item(&self) -> ReplyItem {
         match self {
             Self::Message(message) => ReplyItem::Notification(message.clone()),

@@ -3,6 +3,7 @@
 mod admission;
 mod capabilities;
 mod client_facts;
+mod client_tasks;
 mod event_log;
 mod in_flight;
 mod last_request;
@@ -14,13 +15,14 @@ mod table;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use foldhash::HashMap;
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -187,7 +189,7 @@ impl Session {
 
     /// Returns the time since the last use. A call in flight or an open stream counts as use.
     pub(crate) fn idle_for(&self) -> Duration {
-        if !lock(&self.calls).is_empty() || self.streams.is_read() {
+        if !self.calls.lock().is_empty() || self.streams.is_read() {
             return Duration::ZERO;
         }
         self.born
@@ -199,7 +201,7 @@ impl Session {
     /// in progress: a cancellation could end the wrong one.
     pub(crate) fn begin(self: &Arc<Self>, id: Bytes) -> Option<InFlight> {
         let token = self.ended.child_token();
-        match lock(&self.calls).entry(id.clone()) {
+        match self.calls.lock().entry(id.clone()) {
             Entry::Occupied(_) => return None,
             Entry::Vacant(free) => free.insert(token.clone()),
         };
@@ -211,13 +213,13 @@ impl Session {
     }
 
     fn is_over(&self, id: &Bytes) {
-        lock(&self.calls).remove(id);
+        self.calls.lock().remove(id);
         self.touch();
     }
 
     /// Cancels a call for the client.
     pub(crate) fn cancel(&self, id: &[u8]) {
-        if let Some(token) = lock(&self.calls).get(id) {
+        if let Some(token) = self.calls.lock().get(id) {
             token.cancel();
         }
     }
@@ -237,27 +239,29 @@ impl Session {
         self.asked.refuse(response);
     }
 
-    /// Returns the instance with a pending request that carries this progress token, given as JSON.
-    pub(crate) fn awaits_progress(&self, token: &str) -> Option<InstanceKey> {
+    /// Returns the instance whose pending request has this progress token (JSON), and the instance's own token.
+    pub(crate) fn awaits_progress(&self, token: &str) -> Option<(InstanceKey, Bytes)> {
         self.asked.awaits_progress(token)
     }
 
     /// Returns `true` if the session uses this instance.
     pub(crate) fn speaks_with(&self, handle: &Handle) -> bool {
         let is_it = |known: &Weak<Handle>| std::ptr::eq(known.as_ptr(), handle);
-        lock(&self.handles).iter().any(is_it)
+        self.handles.lock().iter().any(is_it)
     }
 
     /// Removes an instance until the next call that goes there: the client gets no more messages of it, and its
     /// requests are refused. Calls in flight there continue.
     pub(crate) fn forget(&self, handle: &Handle) {
-        lock(&self.handles).retain(|known| !std::ptr::eq(known.as_ptr(), handle));
+        self.handles
+            .lock()
+            .retain(|known| !std::ptr::eq(known.as_ptr(), handle));
         self.asked.refuse_all_of(&handle.key);
     }
 
     /// Adds an instance that this session uses. Returns `true` if it is new.
     pub(crate) fn uses(&self, handle: &Arc<Handle>) -> bool {
-        let mut handles = lock(&self.handles);
+        let mut handles = self.handles.lock();
         let known = handles
             .iter()
             .any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(handle)));
@@ -270,7 +274,8 @@ impl Session {
 
     /// Returns the instances that this session uses.
     pub(crate) fn handles(&self) -> Vec<Arc<Handle>> {
-        lock(&self.handles)
+        self.handles
+            .lock()
             .iter()
             .filter_map(Weak::upgrade)
             .collect()
@@ -392,8 +397,4 @@ impl fmt::Debug for Session {
             .field("gateway", &self.gateway)
             .finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,14 +1,15 @@
 //! Requests of servers that await an answer of one session's client.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use foldhash::HashMap;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::client_tasks::{ClientTasks, TaskMethod};
 use crate::call::ServerRequest;
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{Message, Splice, whole_number};
 use crate::limits::MAX_ASKED_PER_SESSION;
 use crate::runtime::InstanceKey;
 use crate::transport::progress_token;
@@ -18,11 +19,14 @@ use crate::transport::progress_token;
 pub(super) struct Asked {
     open: Mutex<HashMap<u64, Question>>,
     next: AtomicU64,
+    tasks: ClientTasks,
 }
 
 #[derive(Debug)]
 struct Question {
     about: About,
+    /// The server's own progress token, as JSON. The client gets the number of the request instead, because two servers
+    /// may choose the same token.
     progress: Option<Bytes>,
     answer: oneshot::Sender<Message>,
 }
@@ -41,77 +45,92 @@ impl Default for Asked {
         Self {
             open: Mutex::default(),
             next: AtomicU64::new(1),
+            tasks: ClientTasks::default(),
         }
     }
 }
 
 impl Asked {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Question>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Registers a request and returns it with an id of this session. Returns `None`, which refuses it, if too many are
-    /// open.
+    /// Registers a request and returns it with an id and a progress token of this session. Returns `None`, which refuses
+    /// it, if too many are open or it is about a task that the client did not make for this instance.
     pub(super) fn ask(&self, request: ServerRequest) -> Option<Message> {
+        let request = match TaskMethod::of(&request.message) {
+            Some(method) => self.tasks.admit(method, request)?,
+            None => request,
+        };
         let about = About {
             origin: request.origin.clone(),
             method: request.message.method().into(),
         };
-        let progress = progress_token(&request.message).map(|(_, token)| token);
         let (message, answer) = request.into_parts();
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         open.retain(|_, question| !question.answer.is_closed());
         if open.len() >= MAX_ASKED_PER_SESSION {
             return None;
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let own = Bytes::from(id.to_string());
+        let mut splice = Splice::new();
+        splice.id(&message, own.clone());
+        let progress = progress_token(&message).map(|(span, token)| {
+            splice.replace(span, own);
+            token
+        });
         let question = Question {
             about,
             progress,
             answer,
         };
         open.insert(id, question);
-        Some(message.with_id(id.to_string().as_bytes()))
+        Some(message.spliced(&splice))
     }
 
     /// Returns the request that a response answers.
     pub(super) fn about(&self, response: &Message) -> Option<About> {
-        let open = self.lock();
+        let open = self.open.lock();
         open.get(&number(response)?)
             .map(|question| question.about.clone())
     }
 
     /// Delivers an answer. Returns `false` if there is no open request for it.
     pub(super) fn answer(&self, response: Message) -> bool {
-        let asked = number(&response).and_then(|id| self.lock().remove(&id));
-        asked.is_some_and(|question| question.answer.send(response).is_ok())
+        let asked = number(&response).and_then(|id| self.open.lock().remove(&id));
+        asked.is_some_and(|question| {
+            if let Some(key) = &question.about.origin {
+                self.tasks.note(key, &response);
+            }
+            question.answer.send(response).is_ok()
+        })
     }
 
-    /// Returns the instance that sent the request with this progress token, given as JSON.
-    pub(super) fn awaits_progress(&self, token: &str) -> Option<InstanceKey> {
-        let open = self.lock();
-        let mut questions = open.values();
-        let found =
-            questions.find(|question| question.progress.as_deref() == Some(token.as_bytes()));
-        found.and_then(|question| question.about.origin.clone())
+    /// Returns the instance with the open request that has this progress token, given as JSON, and the instance's own
+    /// token.
+    pub(super) fn awaits_progress(&self, token: &str) -> Option<(InstanceKey, Bytes)> {
+        let open = self.open.lock();
+        let question = open.get(&whole_number(token)?)?;
+        if question.answer.is_closed() {
+            return None;
+        }
+        Some((question.about.origin.clone()?, question.progress.clone()?))
     }
 
     /// Refuses every request of this instance.
     pub(super) fn refuse_all_of(&self, key: &InstanceKey) {
-        self.lock()
+        self.open
+            .lock()
             .retain(|_, question| question.about.origin.as_ref() != Some(key));
     }
 
     /// Refuses the request that this response would answer.
     pub(super) fn refuse(&self, response: &Message) {
         if let Some(id) = number(response) {
-            self.lock().remove(&id);
+            self.open.lock().remove(&id);
         }
     }
 
     /// Refuses every request.
     pub(super) fn refuse_all(&self) {
-        self.lock().clear();
+        self.open.lock().clear();
     }
 }
 

@@ -1,9 +1,10 @@
 //! Event streams to a session's client, kept for a while so that a broken stream can be resumed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::Stream;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub(super) use super::event_log::Event;
@@ -34,8 +35,11 @@ struct Inner {
 }
 
 impl Inner {
-    fn push(&mut self, number: u64, event: Event) {
+    fn push(&mut self, number: u64, mut event: Event) {
         if let Some(log) = self.logs.get_mut(&number) {
+            if log.readers == 0 {
+                event.release();
+            }
             log.push(event, &mut self.kept);
         }
     }
@@ -60,10 +64,6 @@ impl Inner {
 }
 
 impl Streams {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Creates streams and counts their size towards `all`.
     pub(super) fn counted_in(all: EventBytes) -> Self {
         let inner = Inner {
@@ -78,7 +78,7 @@ impl Streams {
 
     /// Opens a new stream.
     pub(super) fn open(&self) -> u64 {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.next += 1;
         let number = inner.next;
         inner.logs.insert(number, Log::default());
@@ -86,12 +86,12 @@ impl Streams {
     }
 
     pub(super) fn push(&self, number: u64, event: Event) {
-        self.lock().push(number, event);
+        self.inner.lock().push(number, event);
         self.news.notify_waiters();
     }
 
     pub(super) fn push_general(&self, event: Event) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.logs.entry(GENERAL).or_default();
         inner.push(GENERAL, event);
         drop(inner);
@@ -101,7 +101,7 @@ impl Streams {
     /// Marks a stream as complete. It remains readable for a while.
     pub(super) fn finish(&self, number: u64) {
         {
-            let mut inner = self.lock();
+            let mut inner = self.inner.lock();
             if let Some(log) = inner.logs.get_mut(&number) {
                 log.done = true;
                 inner.ended.push_back(number);
@@ -113,19 +113,19 @@ impl Streams {
 
     /// Ends all streams.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.inner.lock().closed = true;
         self.news.notify_waiters();
     }
 
     /// Ends the general stream.
     pub(super) fn close_general(&self) {
-        self.lock().logs.entry(GENERAL).or_default().done = true;
+        self.inner.lock().logs.entry(GENERAL).or_default().done = true;
         self.news.notify_waiters();
     }
 
     /// Returns `true` if any stream has a reader.
     pub(super) fn is_read(&self) -> bool {
-        self.lock().logs.values().any(|log| log.readers > 0)
+        self.inner.lock().logs.values().any(|log| log.readers > 0)
     }
 
     /// Returns the events after this one, until the stream ends.
@@ -134,7 +134,7 @@ impl Streams {
         after: EventId,
     ) -> impl Stream<Item = Placed> + Send + use<> {
         let reader = {
-            let mut inner = streams.lock();
+            let mut inner = streams.inner.lock();
             let log = inner.logs.get_mut(&after.stream);
             log.map_or(0, |log| {
                 log.reader += 1;
@@ -159,7 +159,7 @@ impl Streams {
     pub(super) fn listen(
         streams: &Arc<Self>,
     ) -> (EventId, impl Stream<Item = Placed> + Send + use<>) {
-        let seq = streams.lock().logs.entry(GENERAL).or_default().read;
+        let seq = streams.inner.lock().logs.entry(GENERAL).or_default().read;
         let after = EventId {
             stream: GENERAL,
             seq,
@@ -189,7 +189,7 @@ impl Reader {
     }
 
     fn poll(&mut self) -> Next {
-        let mut inner = self.streams.lock();
+        let mut inner = self.streams.inner.lock();
         let closed = inner.closed;
         let Some(log) = inner.logs.get_mut(&self.number) else {
             return Next::End;
@@ -198,13 +198,14 @@ impl Reader {
             return Next::End;
         }
         let next = log.events.partition_point(|(seq, _)| *seq <= self.at);
-        if let Some((seq, event)) = log.events.get(next) {
+        if let Some((seq, event)) = log.events.get_mut(next) {
             self.at = *seq;
             let place = EventId {
                 stream: self.number,
                 seq: self.at,
             };
             let item = event.item();
+            event.release();
             log.read = log.read.max(self.at);
             return Next::Item((place, item));
         }
@@ -224,157 +225,16 @@ enum Next {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let mut inner = self.streams.lock();
+        let mut inner = self.streams.inner.lock();
         if let Some(log) = inner.logs.get_mut(&self.number) {
             log.readers = log.readers.saturating_sub(1);
+            if log.readers == 0 {
+                log.events.iter_mut().for_each(|(_, event)| event.release());
+            }
         }
         inner.trim();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::StreamExt as _;
-
-    use super::*;
-
-    fn event(n: u64) -> Event {
-        let bytes = crate::jsonrpc::notification("x", Some(&format!("[{n}]")));
-        Event::Message(crate::call::own(bytes))
-    }
-
-    async fn bodies(stream: impl Stream<Item = Placed>, count: usize) -> Vec<String> {
-        let items = stream.take(count).map(|(_, item)| match item {
-            ReplyItem::Notification(message) => message.body().unwrap().to_owned(),
-            other => panic!("{other:?}"),
-        });
-        items.collect().await
-    }
-
-    #[tokio::test]
-    async fn broken_stream_resumes_after_the_last_event() {
-        let streams = Arc::new(Streams::default());
-        let number = streams.open();
-        for n in 1..=3 {
-            streams.push(number, event(n));
-        }
-        assert_eq!(
-            bodies(
-                Streams::read(
-                    &streams,
-                    EventId {
-                        stream: number,
-                        seq: 0
-                    }
-                ),
-                2
-            )
-            .await,
-            ["[1]", "[2]"]
-        );
-        streams.finish(number);
-        assert_eq!(
-            bodies(
-                Streams::read(
-                    &streams,
-                    EventId {
-                        stream: number,
-                        seq: 2
-                    }
-                ),
-                9
-            )
-            .await,
-            ["[3]"]
-        );
-    }
-
-    #[tokio::test]
-    async fn newer_reader_ends_the_older_one() {
-        let streams = Arc::new(Streams::default());
-        streams.push_general(event(1));
-        let (_, first) = Streams::listen(&streams);
-        let (_, second) = Streams::listen(&streams);
-        assert_eq!(bodies(second, 1).await, ["[1]"]);
-        assert!(bodies(first, 1).await.is_empty());
-        let (after, _) = Streams::listen(&streams);
-        assert_eq!(after.seq, 1);
-    }
-
-    #[test]
-    fn endless_stream_retains_only_its_newest_events() {
-        let streams = Streams::default();
-        let number = streams.open();
-        for n in 0..10_000 {
-            streams.push(number, event(n));
-        }
-        assert_eq!(
-            streams.lock().logs[&number].events.len(),
-            crate::limits::MAX_EVENTS_PER_STREAM
-        );
-    }
-
-    fn result(bytes: usize) -> Event {
-        let text = format!("\"{}\"", "x".repeat(bytes));
-        Event::Last(crate::call::own(crate::jsonrpc::response("1", &text)))
-    }
-
-    #[tokio::test]
-    async fn retained_results_share_a_budget_and_are_read_in_full() {
-        use crate::limits::MAX_EVENT_BYTES_PER_SESSION as MOST;
-        let all = EventBytes::default();
-        let streams = Arc::new(Streams::counted_in(all.clone()));
-        let mut readers = Vec::new();
-        for _ in 0..4 {
-            let stream = streams.open();
-            let reader = Streams::read(&streams, EventId { stream, seq: 0 });
-            streams.push(stream, result(MOST));
-            streams.finish(stream);
-            readers.push((stream, Box::pin(reader)));
-        }
-        for (stream, mut reader) in readers {
-            let (_, item) = reader.next().await.unwrap();
-            assert!(matches!(item, ReplyItem::Response(_)), "{stream}");
-            drop(reader);
-        }
-        assert!(streams.lock().logs.is_empty());
-        // The part within the limit can be read again.
-        let stream = streams.open();
-        streams.push(stream, result(100));
-        streams.finish(stream);
-        let again = Streams::read(&streams, EventId { stream, seq: 0 });
-        assert_eq!(again.count().await, 1);
-        drop(streams);
-        assert_eq!(format!("{all:?}"), "EventBytes(0)");
-    }
-
-    #[test]
-    fn concurrent_streams_share_one_budget() {
-        let streams = Streams::default();
-        let numbers: Vec<_> = (0..64).map(|_| streams.open()).collect();
-        let size = crate::limits::MAX_EVENT_BYTES_PER_STREAM / 8;
-        for number in numbers {
-            for _ in 0..8 {
-                let text = format!("\"{}\"", "x".repeat(size));
-                let bytes = crate::jsonrpc::notification("x", Some(&format!("[{text}]")));
-                streams.push(number, Event::Message(crate::call::own(bytes)));
-            }
-        }
-        let kept: usize = streams.lock().logs.values().map(|log| log.bytes).sum();
-        let most = crate::limits::MAX_EVENT_BYTES_PER_SESSION + 64 * (size + 100);
-        assert!(kept < most, "{kept}");
-    }
-
-    #[tokio::test]
-    async fn events_keep_their_ids_after_eviction_of_older_events() {
-        let streams = Arc::new(Streams::default());
-        let stream = streams.open();
-        for n in 0..1_000 {
-            streams.push(stream, event(n));
-        }
-        streams.finish(stream);
-        let read = Streams::read(&streams, EventId { stream, seq: 0 });
-        let places: Vec<u64> = read.map(|(place, _)| place.seq).collect().await;
-        assert_eq!(places, (745..=1_000).collect::<Vec<_>>());
-    }
-}
+mod tests;

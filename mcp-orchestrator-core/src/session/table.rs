@@ -3,12 +3,13 @@
 use std::hash::BuildHasher as _;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{EventBytes, Session};
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::auth::Principal;
 use crate::error::{Error, ErrorKind, Result};
@@ -72,9 +73,7 @@ impl Sessions {
     }
 
     fn principals(&self) -> MutexGuard<'_, HashMap<PrincipalId, Vec<Arc<Session>>>> {
-        self.principals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.principals.lock()
     }
 
     /// Makes room for another session of this principal. Returns the session that must end for it, if any.
@@ -144,12 +143,10 @@ impl Sessions {
         }
         self.parties
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
             .insert(session.party, Arc::downgrade(session));
         let shard = self.shard(&session.id);
         shard
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
             .insert(session.id.clone(), Arc::clone(session));
         Ok(())
     }
@@ -162,10 +159,7 @@ impl Sessions {
         principal: &Principal,
         gateway: &GatewayId,
     ) -> Result<Arc<Session>> {
-        let shard = self
-            .shard(id)
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let shard = self.shard(id).read();
         let found = shard.get(id).filter(|session| {
             session.principal.id == principal.id
                 && session.principal.kind == principal.kind
@@ -178,40 +172,24 @@ impl Sessions {
 
     /// Removes a session.
     pub(crate) fn remove(&self, id: &SessionId) -> Option<Arc<Session>> {
-        let removed = self
-            .shard(id)
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
+        let removed = self.shard(id).write().remove(id);
         if let Some(session) = &removed {
             self.count.fetch_sub(1, Ordering::AcqRel);
             self.left(session);
-            self.parties
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&session.party);
+            self.parties.write().remove(&session.party);
         }
         removed
     }
 
     /// Returns the session with this party number.
     pub(crate) fn by_party(&self, party: Party) -> Option<Arc<Session>> {
-        self.parties
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&party)
-            .and_then(Weak::upgrade)
+        self.parties.read().get(&party).and_then(Weak::upgrade)
     }
 
     /// Returns all sessions.
     pub(crate) fn all(&self) -> Vec<Arc<Session>> {
         let shard = |shard: &RwLock<HashMap<_, Arc<Session>>>| {
-            shard
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .values()
-                .cloned()
-                .collect::<Vec<_>>()
+            shard.read().values().cloned().collect::<Vec<_>>()
         };
         self.shards.iter().flat_map(shard).collect()
     }

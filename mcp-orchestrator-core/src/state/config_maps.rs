@@ -20,7 +20,7 @@ use crate::runtime::kubernetes::{Access, Owner};
 use crate::seal::hex;
 
 /// Maximum size of a document in bytes: the limit of a ConfigMap, less its metadata.
-const LARGEST: usize = 1_000_000;
+const MAX_DOCUMENT_LEN: usize = 1_000_000;
 /// The key of the document in its ConfigMap.
 const ENTRY: &str = "document";
 /// Annotation with the document's name.
@@ -144,9 +144,9 @@ impl StateStore for ConfigMapState {
 
     async fn put(&self, name: &str, document: Bytes) -> Result<()> {
         self.may_write()?;
-        if document.len() > LARGEST {
+        if document.len() > MAX_DOCUMENT_LEN {
             let text = format!(
-                "document {name} has {} bytes; a ConfigMap holds {LARGEST}",
+                "document {name} has {} bytes; a ConfigMap holds {MAX_DOCUMENT_LEN}",
                 document.len()
             );
             return Err(Error::new(ErrorKind::TooLarge, text));

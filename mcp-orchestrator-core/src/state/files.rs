@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::{StateStore, private};
 use crate::error::{Error, ErrorKind, Result};
@@ -77,7 +78,7 @@ impl Folder {
         call: u64,
         change: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut done = self.done.lock();
         if done.get(&name).is_some_and(|last| *last > call) {
             return Ok(());
         }

@@ -1,8 +1,7 @@
 //! Stores state in memory, for the lifetime of the process.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,8 +14,8 @@ use crate::error::Result;
 pub struct MemoryState(Mutex<BTreeMap<String, Bytes>>);
 
 impl MemoryState {
-    fn map(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Bytes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn map(&self) -> parking_lot::MutexGuard<'_, BTreeMap<String, Bytes>> {
+        self.0.lock()
     }
 }
 

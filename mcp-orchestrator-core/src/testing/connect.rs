@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use crate::runtime::{BoxedIo, Connect};
 
 /// Timeout for a connection and for a response.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Number of connections that are open at the same time.
-const MANY: usize = 8;
+const CONNECTIONS: usize = 8;
 
 /// Verifies the contract, with a server at the other end that answers HTTP/1 requests; [`HttpPeer`] is one.
 ///
@@ -29,13 +29,13 @@ pub async fn suite(connect: &dyn Connect) {
     is_answered(second).await;
     is_answered(first).await;
     drop(open(connect).await);
-    let many = join_all((0..MANY).map(|_| open(connect))).await;
+    let many = join_all((0..CONNECTIONS).map(|_| open(connect))).await;
     join_all(many.into_iter().rev().map(is_answered)).await;
     assert!(!format!("{connect:?}").is_empty());
 }
 
 async fn open(connect: &dyn Connect) -> BoxedIo {
-    let connected = timeout(PATIENCE, connect.connect()).await;
+    let connected = timeout(TIMEOUT, connect.connect()).await;
     let connected = connected.expect("a connection takes too long");
     connected.expect("the server accepts connections")
 }
@@ -50,7 +50,7 @@ async fn is_answered(mut stream: BoxedIo) {
         stream.read_exact(&mut head).await.expect("it answers");
         assert_eq!(&head, b"HTTP/1.");
     };
-    timeout(PATIENCE, exchange)
+    timeout(TIMEOUT, exchange)
         .await
         .expect("a response takes too long");
 }

@@ -1,12 +1,13 @@
 //! An identity provider for tests: metadata, keys and tokens, including invalid ones.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use parking_lot::Mutex;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
@@ -100,13 +101,13 @@ impl TestIssuer {
 
     /// Sets how the issuer responds to further requests.
     pub fn answers(&self, answers: Answers) {
-        *lock(&self.state.answers) = answers;
+        *self.state.answers.lock() = answers;
     }
 
     /// Replaces the key; the previous one is no longer listed.
     pub fn rotate(&self) {
         let number = self.state.rotations.fetch_add(1, Ordering::SeqCst) + 1;
-        *lock(&self.state.key) = Key::new(number);
+        *self.state.key.lock() = Key::new(number);
     }
 
     /// Returns how often the keys were requested.
@@ -127,7 +128,7 @@ impl TestIssuer {
 
     /// Returns a token signed in this way.
     pub fn signed(&self, claims: &Value, signing: Signing) -> String {
-        let key = lock(&self.state.key).clone();
+        let key = self.state.key.lock().clone();
         let algorithm = match signing {
             Signing::None => "none",
             Signing::PublicKeyAsSecret => "HS256",
@@ -139,13 +140,13 @@ impl TestIssuer {
 
     /// Returns a token with this header and a valid signature.
     pub fn with_header(&self, header: &Value, claims: &Value) -> String {
-        let key = lock(&self.state.key).clone();
+        let key = self.state.key.lock().clone();
         key.token(header, claims, Signing::Well)
     }
 
     /// Returns the ID of the current key.
     pub fn key_id(&self) -> String {
-        lock(&self.state.key).id.clone()
+        self.state.key.lock().id.clone()
     }
 }
 
@@ -203,10 +204,6 @@ fn now() -> u64 {
     now.unwrap_or_default().as_secs()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 async fn serve(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -240,7 +237,7 @@ async fn answer(stream: TcpStream, state: Arc<State>) {
 
 impl State {
     fn route(&self, path: &str) -> (&'static str, Value) {
-        let answers = *lock(&self.answers);
+        let answers = *self.answers.lock();
         let name = match answers {
             Answers::Down => return ("503 Service Unavailable", json!({})),
             Answers::AsAnother => "http://another.example",
@@ -254,7 +251,7 @@ impl State {
             "/.well-known/oauth-authorization-server/realms/test" => ("200 OK", metadata),
             "/realms/test/keys" => {
                 self.asked.fetch_add(1, Ordering::SeqCst);
-                ("200 OK", json!({"keys": [lock(&self.key).jwk()]}))
+                ("200 OK", json!({"keys": [self.key.lock().jwk()]}))
             }
             _ => ("404 Not Found", json!({})),
         }

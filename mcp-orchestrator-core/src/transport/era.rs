@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_gets_and_loses_the_modern_meta() {
+    fn modern_meta_is_added_to_and_removed_from_requests() {
         for text in [
             r#"{"jsonrpc":"2.0","id":1,"method":"x"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{}}"#,
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_gets_and_loses_the_modern_members() {
+    fn modern_members_are_added_to_and_removed_from_results() {
         let place = Place {
             server: ServerId::new("x").unwrap(),
             instance: "x".into(),

@@ -2,7 +2,7 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use crate::jsonrpc::{MARK, Outline};
+use crate::jsonrpc::{BYTE_ORDER_MARK, Outline};
 use crate::limits::MAX_EVENT_ID;
 
 /// Maximum length kept of an event type; no known type is longer.
@@ -238,7 +238,8 @@ impl Parser {
         }
     }
 
-    fn size(&self) -> usize {
+    /// Returns the number of bytes of events that are not complete.
+    pub(super) fn size(&self) -> usize {
         self.buffer.len() + self.event.data_len()
     }
 }
@@ -254,8 +255,8 @@ impl Pending {
 
     /// Parses a line. Returns where the value begins if the line holds data, which [`more`](Self::more) adds.
     fn field(&mut self, line: &[u8]) -> Option<usize> {
-        let start = if line.starts_with(MARK) {
-            MARK.len()
+        let start = if line.starts_with(BYTE_ORDER_MARK) {
+            BYTE_ORDER_MARK.len()
         } else {
             0
         };

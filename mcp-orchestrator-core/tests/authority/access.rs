@@ -164,7 +164,7 @@ async fn a_call_that_waits_for_a_credential_is_not_sent_once_its_right_is_lost()
 }
 
 #[tokio::test]
-async fn a_call_that_waits_for_a_credential_ends_as_soon_as_its_right_does() {
+async fn call_waiting_for_a_credential_ends_when_its_right_is_revoked() {
     for loss in [Loss::Revoked, Loss::Membership, Loss::Server, Loss::Reload] {
         let site = site().await;
         let (_session, token, call) = parked(&site, "ann").await;
@@ -175,7 +175,7 @@ async fn a_call_that_waits_for_a_credential_ends_as_soon_as_its_right_does() {
 }
 
 #[tokio::test]
-async fn a_call_that_still_may_goes_on_when_others_lose_rights() {
+async fn call_with_a_valid_token_continues_when_other_tokens_are_revoked() {
     let site = site().await;
     let (_session, token, mut call) = parked(&site, "ann").await;
     site.teams(&[("ops", &[])]);
@@ -194,7 +194,7 @@ async fn a_call_that_still_may_goes_on_when_others_lose_rights() {
 
 /// Covers calls and subscriptions with an instance that has not answered its handshake.
 #[tokio::test]
-async fn what_waits_for_an_instance_is_not_sent_once_its_right_is_lost() {
+async fn message_waiting_for_an_instance_is_dropped_when_its_right_is_revoked() {
     let losses = [
         Loss::Revoked,
         Loss::RevokedUnnoticed,
@@ -331,7 +331,7 @@ async fn a_session_ends_with_the_token_of_its_last_request() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_begun_by_a_revoked_token_ends_though_its_session_has_another_one() {
+async fn call_of_a_revoked_token_ends_although_its_session_has_another_token() {
     let site = site().await;
     let (session, token, call) = parked(&site, "ann").await;
     bound(&session, "Bearer 2");

@@ -7,7 +7,7 @@ use crate::access::bound;
 use crate::model::{GATEWAYS, SERVERS, USERS};
 use crate::site::{Session, drain};
 use crate::steps::{Step, TOOLS};
-use crate::worlds::{Ear, Question, Seat, Wants, World};
+use crate::worlds::{OpenSession, Question, Receiver, WantedResources, World};
 
 impl<'a> World<'a> {
     fn tag(&self, who: usize) -> Value {
@@ -66,7 +66,7 @@ impl<'a> World<'a> {
         let Some(Ok(mut stream)) = self.soon(listen).await else {
             return;
         };
-        let mut wants = Wants::default();
+        let mut wants = WantedResources::default();
         if let Some(acknowledged) = drain(&mut stream).first() {
             let accepted = &acknowledged["params"]["notifications"]["resourceSubscriptions"];
             let accepts = |n: &usize| {
@@ -77,7 +77,7 @@ impl<'a> World<'a> {
             };
             wants.known = (0..SERVERS.len()).filter(accepts).collect();
         }
-        self.ears.push(Ear {
+        self.ears.push(Receiver {
             who,
             gate,
             stream: Some(stream),
@@ -146,14 +146,14 @@ impl<'a> World<'a> {
         let enters = !self.model.reach(who, gate).is_empty();
         assert!(stream.is_some() || !enters, "a member has no stream");
         let revoked = None;
-        let ear = Ear {
+        let ear = Receiver {
             who,
             gate,
             stream,
             revoked,
-            wants: Wants::default(),
+            wants: WantedResources::default(),
         };
-        self.seats.push(Seat {
+        self.seats.push(OpenSession {
             who,
             gate,
             session,
@@ -234,8 +234,10 @@ impl<'a> World<'a> {
             "x/extension",
             "notifications/roots/list_changed",
         ][kind];
-        let params =
-            json!({ "name": "echo", "progressToken": "p", "progress": 1, "_meta": self.tag(who) });
+        let mut questions = self.questions.iter();
+        let asked = questions.find(|question| question.session.id == session.id);
+        let token = asked.map_or(json!("p"), |question| question.id.clone());
+        let params = json!({ "name": "echo", "progressToken": token, "progress": 1, "_meta": self.tag(who) });
         let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
         let notifying = async move {
             let _ = session.notify(&message).await;

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use mcp_orchestrator_core::id::SessionId;
 use mcp_orchestrator_core::runtime::{InstanceKey, Scope};
 
-use crate::mind::Got;
+use crate::mind::ReceivedMessage;
 use crate::model::{Model, Reach, SERVERS, USERS};
 use crate::session::drain_open;
-use crate::worlds::{Ear, World};
+use crate::worlds::{Receiver, World};
 
 /// Returns the resource of a server.
 fn resource(server: usize) -> String {
@@ -92,7 +92,7 @@ impl World<'_> {
     }
 
     /// Returns `true` if an instance is the one that serves a receiver, as far as the model can tell.
-    fn serves(&self, ear: &Ear, has_session: bool, key: &InstanceKey) -> Option<bool> {
+    fn serves(&self, ear: &Receiver, has_session: bool, key: &InstanceKey) -> Option<bool> {
         let mut servers = SERVERS.iter();
         let server = servers.position(|name| *name == key.server().as_str())?;
         let is_in_scope = match key.scope() {
@@ -113,7 +113,7 @@ impl World<'_> {
 
     /// Checks that the sender of a message was allowed to send it to this instance. `owners` are the sessions of the
     /// instances that belong to one.
-    pub(crate) fn check(&self, got: &Got, owners: &mut HashMap<Scope, SessionId>) {
+    pub(crate) fn check(&self, got: &ReceivedMessage, owners: &mut HashMap<Scope, SessionId>) {
         let message = &got.message;
         let tag = [&message["params"]["_meta"], &message["result"]["_meta"]];
         let Some(tag) = tag.into_iter().find(|tag| !tag["step"].is_null()) else {

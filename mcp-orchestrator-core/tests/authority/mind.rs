@@ -1,23 +1,24 @@
 //! In-memory servers that record the messages of each instance, and send messages on behalf of a test.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use mcp_orchestrator_core::runtime::{BoxedIo, Exit, InstanceKey};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::{Notify, mpsc};
 
 /// A message that reached an instance.
 #[derive(Clone, Debug)]
-pub(crate) struct Got {
+pub(crate) struct ReceivedMessage {
     pub(crate) key: InstanceKey,
     pub(crate) message: Value,
     /// The step of a world during which it arrived.
     pub(crate) at: usize,
 }
 
-impl Got {
+impl ReceivedMessage {
     pub(crate) fn method(&self) -> &str {
         self.message["method"].as_str().unwrap_or_default()
     }
@@ -25,14 +26,14 @@ impl Got {
 
 /// The messages of all instances, and channels to send messages from one.
 #[derive(Debug, Default)]
-pub(crate) struct Mind {
+pub(crate) struct InstanceMessages {
     state: Mutex<State>,
     news: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    got: Vec<Got>,
+    got: Vec<ReceivedMessage>,
     says: Vec<(InstanceKey, mpsc::UnboundedSender<Value>)>,
     /// The user that each task was created for, by task id.
     tasks: BTreeMap<String, String>,
@@ -47,24 +48,24 @@ struct State {
     padding: usize,
 }
 
-impl Mind {
+impl InstanceMessages {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
-    pub(crate) fn got(&self) -> Vec<Got> {
+    pub(crate) fn got(&self) -> Vec<ReceivedMessage> {
         self.state().got.clone()
     }
 
     /// Returns the messages with this method.
-    pub(crate) fn got_of(&self, method: &str) -> Vec<Got> {
+    pub(crate) fn got_of(&self, method: &str) -> Vec<ReceivedMessage> {
         let mut all = self.got();
         all.retain(|got| got.method() == method);
         all
     }
 
     /// Waits until the received messages satisfy a condition.
-    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&[Got]) -> bool) {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&[ReceivedMessage]) -> bool) {
         let looking = async {
             loop {
                 let news = self.news.notified();
@@ -195,7 +196,7 @@ impl Mind {
         };
         let mut state = self.state();
         let at = state.step;
-        state.got.push(Got {
+        state.got.push(ReceivedMessage {
             key: key.clone(),
             message: message.clone(),
             at,
@@ -209,8 +210,10 @@ impl Mind {
         let answer = |result: Value| json!({ "jsonrpc": "2.0", "id": id, "result": result });
         let params = &message["params"];
         if method == "tools/call" && params["name"] == "ask" {
+            let usual = json!({ "message": "?", "_meta": { "progressToken": "p" } });
+            let asked = params["arguments"].get("params").unwrap_or(&usual);
             let ask = json!({ "jsonrpc": "2.0", "id": "q", "method": "elicitation/create",
-                "params": { "message": "?", "_meta": { "progressToken": "p" } } });
+                "params": asked });
             // The call is answered by the answer to this request, or by the test.
             return vec![ask];
         }

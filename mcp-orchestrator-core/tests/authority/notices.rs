@@ -30,7 +30,8 @@ async fn progress_on_a_server_request_goes_to_the_requesting_server() {
     let mut call = bob.begin(1, "tools/call", &ask()).await.unwrap();
     let question = next(&mut call).await.unwrap();
     assert_eq!(question["method"], "elicitation/create");
-    for token in ["p", "another"] {
+    let token = &question["params"]["_meta"]["progressToken"];
+    for token in [token.clone(), json!("p"), json!("another")] {
         let params = json!({ "progressToken": token, "progress": 1 });
         let progress =
             json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params });
@@ -65,7 +66,8 @@ async fn former_team_member_can_neither_answer_nor_notify_its_server() {
         .await
         .unwrap();
     for method in ["notifications/roots/list_changed", "notifications/progress"] {
-        let params = json!({ "progressToken": "p", "progress": 1 });
+        let token = &question["params"]["_meta"]["progressToken"];
+        let params = json!({ "progressToken": token, "progress": 1 });
         let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
         bob.notify(&message).await.unwrap();
     }

@@ -23,25 +23,25 @@ use mcp_orchestrator_core::{Orchestrator, Result};
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
-use crate::mind::Mind;
+use crate::mind::InstanceMessages;
 pub(crate) use crate::session::{Session, drain, next};
 use crate::session::{request, value};
 use crate::wait::within;
 
 /// Records the events of the audit log.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(std::sync::Mutex<Vec<AuditEvent>>);
+pub(crate) struct Lines(parking_lot::Mutex<Vec<AuditEvent>>);
 
 impl AuditSink for Lines {
     fn record(&self, event: &AuditEvent) {
-        self.0.lock().unwrap().push(event.clone());
+        self.0.lock().push(event.clone());
     }
 }
 
 impl Lines {
     /// Returns the action and the outcome of each event.
     pub(crate) fn told(&self) -> Vec<(String, String)> {
-        let events = self.0.lock().unwrap();
+        let events = self.0.lock();
         let word = |event: &AuditEvent| {
             let (action, outcome) = (event.action.as_str(), event.outcome.as_str());
             (action.to_owned(), outcome.to_owned())
@@ -51,7 +51,7 @@ impl Lines {
 }
 
 pub(crate) struct Site {
-    pub(crate) mind: Arc<Mind>,
+    pub(crate) mind: Arc<InstanceMessages>,
     pub(crate) orchestrator: Orchestrator,
     pub(crate) router: Arc<TableRouter>,
     pub(crate) directory: Arc<Directory>,
@@ -133,7 +133,7 @@ pub(crate) fn gateway(
 
 impl Site {
     pub(crate) async fn new(servers: Vec<ServerSpec>, limits: Limits) -> Self {
-        let mind = Arc::new(Mind::default());
+        let mind = Arc::new(InstanceMessages::default());
         let serving = Arc::clone(&mind);
         let backend = MemoryBackend::new(move |key, _launch, pipe| {
             Arc::clone(&serving).serve(key.clone(), pipe)

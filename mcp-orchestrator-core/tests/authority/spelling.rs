@@ -151,8 +151,8 @@ const WHOLE: &[&str] = &[
     r#"{"jsonrpc":"2.0","Id":"hidden","method":"notifications/roots/list_changed"}"#,
     r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed","Method":"hidden"}"#,
     r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed","params":{"_Meta":"hidden"}}"#,
-    r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","ProgressToken":"hidden","progress":1}}"#,
-    r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progressToken":"hidden","progress":1}}"#,
+    r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"ProgressToken":"hidden","progress":1}}"#,
+    r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progressToken":"hidden","progress":1}}"#,
     r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"RequestID":"hidden"}}"#,
     r#"{"jsonrpc":"2.0","id":1,"result":{"a":1},"Result":{"a":"hidden"}}"#,
     r#"{"jsonrpc":"2.0","id":1,"result":{"a":1},"ID":"hidden"}"#,
@@ -160,7 +160,7 @@ const WHOLE: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn a_message_that_can_be_read_in_two_ways_reaches_no_server() {
+async fn ambiguous_message_reaches_no_server() {
     let site = site().await;
     let ann = site.session("ann", "part").await.unwrap();
     ann.request(1, "tools/list", &json!({})).await.unwrap();
@@ -198,7 +198,7 @@ async fn a_message_that_can_be_read_in_two_ways_reaches_no_server() {
 }
 
 #[tokio::test]
-async fn what_no_reader_takes_for_another_member_goes_on_as_it_is() {
+async fn unambiguous_member_is_forwarded_unchanged() {
     let site = site().await;
     let ann = site.session("ann", "part").await.unwrap();
     for (method, params) in [

@@ -63,7 +63,7 @@ async fn busy(site: &Site) {
     let ask = json!({ "name": "x__ask", "arguments": {} });
     let eve = site.session("eve", "other").await.unwrap();
     let _ = eve.begin(1, "tools/call", &ask).now_or_never();
-    let is_call = |got: &crate::mind::Got| got.method() == "tools/call";
+    let is_call = |got: &crate::mind::ReceivedMessage| got.method() == "tools/call";
     site.mind
         .until("the call", |got| got.iter().any(is_call))
         .await;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 /// Timeout of every wait.
-const LONG: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Waits for a future. Panics with the description on a timeout.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(LONG, future).await {
+    match tokio::time::timeout(WAIT_TIMEOUT, future).await {
         Ok(output) => output,
-        Err(_) => panic!("{what}: not within {LONG:?}"),
+        Err(_) => panic!("{what}: not within {WAIT_TIMEOUT:?}"),
     }
 }
 

@@ -27,23 +27,23 @@ use crate::steps::{Step, step};
 /// Default number of worlds.
 const WORLDS: u32 = 128;
 /// Time that an action may take before it continues in parallel with the next steps.
-const PATIENCE: Duration = Duration::from_millis(20);
+const SOLO_TIME: Duration = Duration::from_millis(20);
 /// Maximum number of steps for which instances are held.
-const LONGEST_HOLD: usize = 8;
+const MAX_HOLD_STEPS: usize = 8;
 
 /// Receiver of messages that belong to no call.
-pub(crate) struct Ear {
+pub(crate) struct Receiver {
     pub(crate) who: usize,
     pub(crate) gate: usize,
     pub(crate) stream: Option<Reply>,
     /// The step at which its token was revoked.
     pub(crate) revoked: Option<usize>,
-    pub(crate) wants: Wants,
+    pub(crate) wants: WantedResources,
 }
 
 /// The servers with a resource that a receiver is subscribed to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wants {
+pub(crate) struct WantedResources {
     pub(crate) known: BTreeSet<usize>,
     /// Those with a request that had no response in time.
     pub(crate) unsure: BTreeSet<usize>,
@@ -51,7 +51,7 @@ pub(crate) struct Wants {
 
 /// The user and the gateway of a step.
 #[derive(Clone, Debug)]
-pub(crate) struct Act {
+pub(crate) struct StepContext {
     pub(crate) who: usize,
     pub(crate) gate: usize,
     /// The session, if the action belongs to one.
@@ -59,11 +59,11 @@ pub(crate) struct Act {
 }
 
 /// A session with its stream.
-pub(crate) struct Seat<'a> {
+pub(crate) struct OpenSession<'a> {
     pub(crate) who: usize,
     pub(crate) gate: usize,
     pub(crate) session: Session<'a>,
-    pub(crate) ear: Ear,
+    pub(crate) ear: Receiver,
     pub(crate) token: Arc<Token>,
 }
 
@@ -82,9 +82,9 @@ pub(crate) struct World<'a> {
     /// The model at each step.
     pub(crate) past: Vec<Model>,
     /// The action at each step.
-    pub(crate) acts: Vec<Option<Act>>,
-    pub(crate) seats: Vec<Seat<'a>>,
-    pub(crate) ears: Vec<Ear>,
+    pub(crate) acts: Vec<Option<StepContext>>,
+    pub(crate) seats: Vec<OpenSession<'a>>,
+    pub(crate) ears: Vec<Receiver>,
     pub(crate) questions: Vec<Question<'a>>,
     /// Sealed ids with their owners.
     pub(crate) tasks: Vec<(String, usize)>,
@@ -141,7 +141,7 @@ impl<'a> World<'a> {
         let is_quiet = matches!(step, Step::Quiet);
         self.act(step).await;
         let held = self.site.mind.held();
-        if number > self.held_since + LONGEST_HOLD {
+        if number > self.held_since + MAX_HOLD_STEPS {
             held.iter().for_each(|server| self.site.mind.let_go(server));
         }
         if held.is_empty() {
@@ -177,7 +177,7 @@ impl<'a> World<'a> {
         act: impl Future<Output = T> + Send + 'a,
     ) -> Option<T> {
         let mut act = Box::pin(act);
-        match tokio::time::timeout(PATIENCE, &mut act).await {
+        match tokio::time::timeout(SOLO_TIME, &mut act).await {
             Ok(output) => Some(output),
             Err(_) => {
                 self.pending.push(act.map(drop).boxed());
@@ -186,16 +186,16 @@ impl<'a> World<'a> {
         }
     }
 
-    fn actor(&self, step: &Step) -> Option<Act> {
+    fn actor(&self, step: &Step) -> Option<StepContext> {
         let at = |who: &usize, gate: &usize| {
             let (who, gate) = (*who, *gate);
             let session = None;
-            Some(Act { who, gate, session })
+            Some(StepContext { who, gate, session })
         };
         let seat = |n: usize| {
             let seat = self.seats.get(n.checked_rem(self.seats.len())?)?;
             let session = Some(seat.session.id.clone());
-            Some(Act {
+            Some(StepContext {
                 session,
                 ..at(&seat.who, &seat.gate)?
             })
@@ -213,7 +213,7 @@ impl<'a> World<'a> {
                     .questions
                     .get(question.checked_rem(self.questions.len())?)?;
                 let session = Some(question.session.id.clone());
-                Some(Act {
+                Some(StepContext {
                     session,
                     ..at(&question.who, &question.gate)?
                 })
@@ -317,7 +317,7 @@ fn callers_reach_only_permitted_servers_and_receive_only_their_own_messages() {
     }
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let counts = std::sync::Mutex::new(BTreeMap::<String, usize>::new());
+    let counts = parking_lot::Mutex::new(BTreeMap::<String, usize>::new());
     let steps = prop::collection::vec(step(), 40..160);
     let ran = runner.run(&steps, |steps| {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -326,13 +326,13 @@ fn callers_reach_only_permitted_servers_and_receive_only_their_own_messages() {
             .build()
             .unwrap();
         for (method, count) in runtime.block_on(run(steps)) {
-            *counts.lock().unwrap().entry(method).or_default() += count;
+            *counts.lock().entry(method).or_default() += count;
         }
         Ok(())
     });
     ran.unwrap();
     // The worlds are meaningful only if all kinds of messages occur.
-    let counts = counts.into_inner().unwrap();
+    let counts = counts.into_inner();
     for method in [
         "",
         "tools/call",

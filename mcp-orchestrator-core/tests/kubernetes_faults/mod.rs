@@ -22,15 +22,15 @@ use mcp_orchestrator_core::server::{CredentialSlot, Injection, PullPolicy, Serve
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator};
 use serde_json::json;
 
-use super::cluster::{Space, space};
+use super::cluster::{TestNamespace, space};
 use super::{backend, enter, http, program, server, shell, state_key};
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const FAULT_TIMEOUT: Duration = Duration::from_secs(90);
 
 async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(PATIENCE, future).await {
+    match tokio::time::timeout(FAULT_TIMEOUT, future).await {
         Ok(output) => output,
-        Err(_) => panic!("{what} takes longer than {PATIENCE:?}"),
+        Err(_) => panic!("{what} takes longer than {FAULT_TIMEOUT:?}"),
     }
 }
 
@@ -61,7 +61,7 @@ async fn call(orchestrator: &Orchestrator, server: &str) -> Result<String, Error
     Ok(response.body().unwrap_or_default().to_owned())
 }
 
-async fn pods(space: &Space) -> Vec<Pod> {
+async fn pods(space: &TestNamespace) -> Vec<Pod> {
     let api: Api<Pod> = space.api();
     let all = api.list(&ListParams::default()).await.unwrap().items;
     let live = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
@@ -246,7 +246,7 @@ async fn stop_grace_may_be_shorter_than_the_server_grace() {
     space.leave().await;
 }
 
-async fn enter_again(space: &Space) -> Access {
+async fn enter_again(space: &TestNamespace) -> Access {
     space.open_as(&space.file("orchestrator")).await
 }
 
@@ -308,7 +308,7 @@ async fn exits_are_reported_edits_reverted_and_nothing_is_left() {
 }
 
 /// Waits until Events with these reasons exist on the Deployment of this name.
-async fn events(space: &Space, name: &str, wanted: &[&str]) {
+async fn events(space: &TestNamespace, name: &str, wanted: &[&str]) {
     let api: Api<k8s_openapi::api::events::v1::Event> = space.api();
     loop {
         let all = api.list(&ListParams::default()).await.unwrap().items;
@@ -351,7 +351,7 @@ async fn edit_and_wait(deployments: &Api<Deployment>, name: &str) {
 }
 
 /// Edits and deletes dependents of a Deployment as another client, and waits until they are restored.
-async fn change_beside(space: &Space, name: &str) {
+async fn change_beside(space: &TestNamespace, name: &str) {
     let params = PatchParams::apply("somebody");
     let secrets: Api<Secret> = space.api();
     let data = |it: Option<Secret>| it.and_then(|it| it.data);

@@ -12,12 +12,12 @@ use kube::config::Kubeconfig;
 use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions, review, role};
 
 /// Maximum time for a new Role to take effect.
-const SETTLES: Duration = Duration::from_secs(60);
+const ROLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 const VARIABLE: &str = "MCP_ORCHESTRATOR_TEST_KUBECONFIG";
 
 /// A namespace for one test.
-pub(crate) struct Space {
+pub(crate) struct TestNamespace {
     /// Access as the cluster's administrator.
     pub(crate) admin: Access,
     pub(crate) name: String,
@@ -26,7 +26,7 @@ pub(crate) struct Space {
 }
 
 /// Creates a namespace in the cluster that [`VARIABLE`] selects.
-pub(crate) async fn space(test: &str) -> Space {
+pub(crate) async fn space(test: &str) -> TestNamespace {
     let kubeconfig = std::env::var_os(VARIABLE)
         .unwrap_or_else(|| panic!("{VARIABLE} must name the kubeconfig of a cluster"));
     let kubeconfig = PathBuf::from(kubeconfig);
@@ -46,7 +46,7 @@ pub(crate) async fn space(test: &str) -> Space {
     let namespaces: Api<Namespace> = Api::all(admin.client().clone());
     let created = namespaces.create(&PostParams::default(), &namespace).await;
     created.unwrap();
-    Space {
+    TestNamespace {
         admin,
         name,
         kubeconfig,
@@ -54,7 +54,7 @@ pub(crate) async fn space(test: &str) -> Space {
     }
 }
 
-impl Space {
+impl TestNamespace {
     /// Returns the API of this kind in the namespace.
     pub(crate) fn api<K>(&self) -> Api<K>
     where
@@ -132,7 +132,7 @@ impl Space {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        let waited = tokio::time::timeout(SETTLES, granted).await;
+        let waited = tokio::time::timeout(ROLE_TIMEOUT, granted).await;
         waited.expect("the account gets its rights");
     }
 

@@ -15,7 +15,7 @@ use mcp_orchestrator_core::credential::{
 use mcp_orchestrator_core::id::RecordName;
 use mcp_orchestrator_core::testing::credential;
 
-use crate::cluster::{Space, space};
+use crate::cluster::{TestNamespace, space};
 
 const RECORDS: &str =
     "mcp-orchestrator.dev/orchestrator=main,app.kubernetes.io/component=credential";
@@ -25,7 +25,7 @@ fn key(kind: RecordKind, name: &str) -> RecordKey {
 }
 
 /// Opens the store twice, as two processes with the same name and account would.
-async fn two(space: &Space) -> [KubernetesCredentials; 2] {
+async fn two(space: &TestNamespace) -> [KubernetesCredentials; 2] {
     let token = space.account("gateway").await;
     space.bind_role("gateway", true).await;
     let access = space.open_as(&token).await;
@@ -35,7 +35,7 @@ async fn two(space: &Space) -> [KubernetesCredentials; 2] {
     [one.unwrap(), other.unwrap()]
 }
 
-async fn secrets(space: &Space) -> Vec<Secret> {
+async fn secrets(space: &TestNamespace) -> Vec<Secret> {
     let all: Api<Secret> = space.api();
     let listed = all.list(&ListParams::default().labels(RECORDS)).await;
     listed.unwrap().items

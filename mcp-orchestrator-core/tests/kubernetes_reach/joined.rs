@@ -16,7 +16,7 @@ use mcp_orchestrator_core::server::{CommandLine, Launch, Program, ServerSpec};
 use mcp_orchestrator_core::state::{MemoryState, StateStore};
 use mcp_orchestrator_core::{ErrorKind, Orchestrator, Result};
 
-use crate::cluster::{Space, space};
+use crate::cluster::{TestNamespace, space};
 use crate::pods::image;
 use crate::proxy::Proxy;
 
@@ -92,7 +92,7 @@ async fn count(orchestrator: &Orchestrator) -> String {
 }
 
 /// Returns the names of all pods.
-async fn pods(space: &Space) -> Vec<String> {
+async fn pods(space: &TestNamespace) -> Vec<String> {
     let pods = space.api::<Pod>().list(&ListParams::default()).await;
     let names = pods.unwrap().items.into_iter();
     names.filter_map(|pod| pod.metadata.name).collect()

@@ -3,7 +3,7 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use mcp_orchestrator_core::runtime::kubernetes::{LeaderElector, LeaseOptions, LeaseStatus};
 
-use crate::cluster::{Space, space};
+use crate::cluster::{TestNamespace, space};
 use crate::proxy::Proxy;
 
 fn options(identity: &str) -> LeaseOptions {
@@ -21,7 +21,7 @@ async fn until(holder: &LeaderElector, wanted: &LeaseStatus) {
     assert_eq!(*holder.acts().borrow(), wanted.is_ours());
 }
 
-async fn recorded(space: &Space) -> (Option<String>, Option<i32>) {
+async fn recorded(space: &TestNamespace) -> (Option<String>, Option<i32>) {
     let lease = space.api::<Lease>().get("gateway").await.unwrap();
     let spec = lease.spec.unwrap();
     (spec.holder_identity, spec.lease_transitions)

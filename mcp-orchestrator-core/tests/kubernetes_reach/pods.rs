@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 use kube::api::PostParams;
 use kube::runtime::wait::{await_condition, conditions::is_pod_running};
 
-use crate::cluster::{Space, named};
+use crate::cluster::{TestNamespace, named};
 
 /// Returns the image of the pods, which has a shell.
 pub(crate) fn image() -> String {
@@ -17,7 +17,7 @@ pub(crate) fn image() -> String {
 /// The name of the container in every pod.
 pub(crate) const CONTAINER: &str = "server";
 
-impl Space {
+impl TestNamespace {
     /// Runs this shell script in a pod until it is deleted; returns the pod's address.
     pub(crate) async fn pod(&self, name: &str, script: &str) -> String {
         let container = Container {

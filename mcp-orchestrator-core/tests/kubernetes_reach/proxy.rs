@@ -2,16 +2,17 @@
 
 use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use kube::config::Kubeconfig;
 use mcp_orchestrator_core::runtime::kubernetes::{Access, AccessOptions};
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::Space;
+use crate::cluster::TestNamespace;
 
 /// Forwards bytes to the API server.
 pub(crate) struct Proxy {
@@ -25,17 +26,17 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts a proxy and opens access as the cluster's administrator.
-    pub(crate) async fn start(space: &Space) -> Self {
+    pub(crate) async fn start(space: &TestNamespace) -> Self {
         let config = Kubeconfig::read_from(&space.kubeconfig).unwrap();
         Self::over(space, config).await
     }
 
     /// Starts a proxy and opens access as the account of this token file.
-    pub(crate) async fn start_as(space: &Space, token: &Path) -> Self {
+    pub(crate) async fn start_as(space: &TestNamespace, token: &Path) -> Self {
         Self::over(space, space.config_of(token)).await
     }
 
-    async fn over(space: &Space, mut config: Kubeconfig) -> Self {
+    async fn over(space: &TestNamespace, mut config: Kubeconfig) -> Self {
         let cluster = config.clusters[0].cluster.as_mut().unwrap();
         let server: http::Uri = cluster.server.as_ref().unwrap().parse().unwrap();
         let upstream = server.authority().unwrap().to_string();
@@ -57,7 +58,7 @@ impl Proxy {
                 }
                 let upstream = upstream.clone();
                 let mut stall = stalls.subscribe();
-                all.lock().unwrap().spawn(async move {
+                all.lock().spawn(async move {
                     let mut far = TcpStream::connect(upstream).await.unwrap();
                     let mut copy = pin!(tokio::io::copy_bidirectional(&mut near, &mut far));
                     while stall.wait_for(|stalled| !stalled).await.is_ok() {
@@ -109,6 +110,6 @@ impl Proxy {
 
     /// Cuts all current connections.
     pub(crate) fn cut(&self) {
-        self.connections.lock().unwrap().abort_all();
+        self.connections.lock().abort_all();
     }
 }

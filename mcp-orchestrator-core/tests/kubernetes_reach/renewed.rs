@@ -18,12 +18,12 @@ use kube::{Api, ResourceExt as _};
 use mcp_orchestrator_core::runtime::kubernetes::Access;
 use serde_json::{Value, json};
 
-use crate::cluster::{Space, named, space};
+use crate::cluster::{TestNamespace, named, space};
 
 /// Long enough for the API server, which caches the user of a token for some seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(120);
 /// The lifetime of the first credentials, as reported by the plugin.
-const SHORT: SignedDuration = SignedDuration::from_secs(4);
+const FIRST_LIFETIME: SignedDuration = SignedDuration::from_secs(4);
 
 /// Returns the user name that the cluster sees; `None` if it does not accept the credentials.
 async fn current_user(access: &Access) -> Option<String> {
@@ -45,11 +45,11 @@ async fn becomes(access: &Access, wanted: &str) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let became = tokio::time::timeout(PATIENCE, asked).await;
-    became.unwrap_or_else(|_| panic!("it is not {wanted} within {PATIENCE:?}"));
+    let became = tokio::time::timeout(RENEWAL_TIMEOUT, asked).await;
+    became.unwrap_or_else(|_| panic!("it is not {wanted} within {RENEWAL_TIMEOUT:?}"));
 }
 
-impl Space {
+impl TestNamespace {
     fn named(&self, account: &str) -> String {
         format!("system:serviceaccount:{}:{account}", self.name)
     }
@@ -160,7 +160,7 @@ async fn exec_plugin_is_asked_for_a_new_token_when_the_first_expires() {
         let file = space.account(account).await;
         tokens.push(std::fs::read_to_string(file).unwrap());
     }
-    let until = (Timestamp::now() + SHORT).to_string();
+    let until = (Timestamp::now() + FIRST_LIFETIME).to_string();
     space.prints(&json!({ "token": tokens[0], "expirationTimestamp": until }));
     let access = space.open_with(space.program()).await;
     assert_eq!(
@@ -181,7 +181,7 @@ async fn exec_plugin_is_asked_for_a_new_token_when_the_first_expires() {
 async fn exec_plugin_can_provide_certificates() {
     let space = space("certificates").await;
     let mut first = space.certificate("suite-first").await;
-    first["expirationTimestamp"] = (Timestamp::now() + SHORT).to_string().into();
+    first["expirationTimestamp"] = (Timestamp::now() + FIRST_LIFETIME).to_string().into();
     space.prints(&first);
     let access = space.open_with(space.program()).await;
     assert_eq!(current_user(&access).await.as_deref(), Some("suite-first"));

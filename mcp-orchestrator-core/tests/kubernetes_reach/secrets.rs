@@ -12,10 +12,10 @@ use mcp_orchestrator_core::id::RecordName;
 use mcp_orchestrator_core::testing::credential;
 use secrecy::ExposeSecret as _;
 
-use crate::cluster::{Space, space};
+use crate::cluster::{TestNamespace, space};
 use crate::proxy::Proxy;
 
-async fn put(space: &Space, value: &str) {
+async fn put(space: &TestNamespace, value: &str) {
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some("git".to_owned()),

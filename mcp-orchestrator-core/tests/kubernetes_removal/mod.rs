@@ -1,6 +1,6 @@
 //! Tests that remove the credential of an instance, or the owner object of an orchestrator.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -21,19 +21,20 @@ use mcp_orchestrator_core::runtime::kubernetes::{
 };
 use mcp_orchestrator_core::server::{CredentialSlot, Injection, ServerSpec, SlotForm};
 use mcp_orchestrator_core::{Error, Orchestrator};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::cluster::{Space, space};
+use super::cluster::{TestNamespace, space};
 use super::proxy::Proxy;
 use super::{enter, server, state_key};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(120);
 
 async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(PATIENCE, future).await {
+    match tokio::time::timeout(REMOVAL_TIMEOUT, future).await {
         Ok(output) => output,
-        Err(_) => panic!("{what} takes longer than {PATIENCE:?}"),
+        Err(_) => panic!("{what} takes longer than {REMOVAL_TIMEOUT:?}"),
     }
 }
 
@@ -52,7 +53,7 @@ struct Store(Mutex<Option<u32>>);
 
 impl Store {
     fn set(&self, revision: Option<u32>) {
-        *self.0.lock().unwrap() = revision;
+        *self.0.lock() = revision;
     }
 }
 
@@ -62,7 +63,7 @@ impl CredentialResolver for Store {
         &self,
         request: CredentialRequest<'_>,
     ) -> Result<Option<Arc<Credential>>, Error> {
-        let revision = *self.0.lock().unwrap();
+        let revision = *self.0.lock();
         Ok(revision.map(|revision| {
             let token = SecretString::from(format!("canary-{revision}"));
             Arc::new(Credential {
@@ -75,7 +76,7 @@ impl CredentialResolver for Store {
     }
 
     async fn in_force(&self, _: &ServerSpec, _: &Owner) -> InForce {
-        match *self.0.lock().unwrap() {
+        match *self.0.lock() {
             Some(revision) => InForce::Revision(Revision::new(revision.to_string())),
             None => InForce::Nothing,
         }
@@ -129,7 +130,7 @@ async fn call(orchestrator: &Orchestrator) -> Result<String, Error> {
 }
 
 /// Returns the names of the Deployments and Secrets of the server.
-async fn left(space: &Space) -> (Vec<String>, Vec<String>) {
+async fn left(space: &TestNamespace) -> (Vec<String>, Vec<String>) {
     let of = ListParams::default().labels("app.kubernetes.io/name=pipe");
     let deployments = space.api::<Deployment>().list(&of).await.unwrap().items;
     let secrets = space.api::<Secret>().list(&of).await.unwrap().items;
@@ -139,7 +140,7 @@ async fn left(space: &Space) -> (Vec<String>, Vec<String>) {
     )
 }
 
-async fn nothing_is_left(space: &Space) {
+async fn nothing_is_left(space: &TestNamespace) {
     becomes("the end of all", || async {
         let (deployments, secrets) = left(space).await;
         deployments.is_empty() && secrets.is_empty()
@@ -147,7 +148,7 @@ async fn nothing_is_left(space: &Space) {
     .await;
 }
 
-async fn pods(space: &Space) -> Vec<Pod> {
+async fn pods(space: &TestNamespace) -> Vec<Pod> {
     let of = ListParams::default().labels("app.kubernetes.io/name=pipe");
     let mut pods = space.api::<Pod>().list(&of).await.unwrap().items;
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
@@ -185,7 +186,7 @@ async fn removed_credential_leaves_nothing_when_scaled_down_or_after_a_restart()
     store.set(None);
     let second = orchestrator(&access, &store, None);
     let owner = Owner::User(PrincipalId::new("ann").unwrap());
-    let removed = second.removed(&id(), &owner, PATIENCE).await;
+    let removed = second.removed(&id(), &owner, REMOVAL_TIMEOUT).await;
     assert_eq!(removed, Leftover::Nothing);
     assert_eq!(left(&space).await, (vec![], vec![]), "what was told is so");
     soon("a shutdown", second.shutdown(Duration::from_secs(1))).await;
@@ -212,7 +213,7 @@ async fn credential_removed_during_an_api_outage_is_cleaned_up_afterwards() {
     assert_ne!(removed.await, Leftover::Nothing, "it is told as pending");
     assert_eq!(pods(&space).await[0].uid(), before);
     proxy.open();
-    let removed = orchestrator.removed(&server, &owner, PATIENCE).await;
+    let removed = orchestrator.removed(&server, &owner, REMOVAL_TIMEOUT).await;
     assert_eq!(removed, Leftover::Nothing);
     nothing_is_left(&space).await;
     soon("a shutdown", orchestrator.shutdown(Duration::from_secs(1))).await;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
@@ -15,8 +16,9 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::Control;
 use super::handlers::answer::{Failed, NDJSON};
-use super::handlers::routes;
+use super::handlers::{MAX_BODY_LEN, routes};
 use crate::mcp::admission::Admission;
+use crate::mcp::bodies;
 use crate::options::Options;
 use crate::request::head::Head;
 use crate::request::validate;
@@ -63,14 +65,21 @@ async fn enter(State(state): State<ListenerState>, request: Request, next: Next)
     };
     let (asked, admin) = (parts.clone(), actor.admin);
     let principal = Arc::clone(&actor.principal);
-    let mut request = Request::from_parts(parts, body);
+    let mut room = state.admission.bodies.room(&principal);
+    let body = match bodies::read(&parts, body, MAX_BODY_LEN, Some(&mut room)).await {
+        Ok(body) => body,
+        Err(error) => return refused(error),
+    };
+    let mut request = Request::from_parts(parts, Body::from(body));
     request.extensions_mut().insert(actor);
     let mut response = next.run(request).await;
     if is_stream(&response) {
         // A followed log or a call ends when its caller loses the right to it.
-        response = state.admission.guard(response, &asked, move |found| {
+        let opener = Arc::clone(&principal);
+        let by = (&asked, &principal);
+        response = state.admission.guard(response, by, move |found| {
             let who = admitted(found)?;
-            if who.principal.id != principal.id || (admin && !who.admin) {
+            if who.principal.id != opener.id || (admin && !who.admin) {
                 return Err(nobody());
             }
             Ok(who)

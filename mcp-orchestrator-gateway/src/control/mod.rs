@@ -10,15 +10,15 @@ mod listener;
 mod socket;
 pub mod wire;
 
+use std::fmt;
 use std::sync::{Arc, Weak};
 
-use mcp_orchestrator_core::app::Built;
-use mcp_orchestrator_core::auth::Principal;
-use mcp_orchestrator_core::config::LoadOptions;
+use async_trait::async_trait;
+use mcp_orchestrator_core::app::{Authenticators, Built};
+use mcp_orchestrator_core::auth::{Principal, PublicUrl};
+use mcp_orchestrator_core::config::{Notice, Problems};
 use mcp_orchestrator_core::id::{GatewayId, PrincipalId};
-use std::path::PathBuf;
 
-use crate::program::live_routes::Live;
 use crate::rate_limit::SignInRate;
 
 pub use self::client::{Client, ClientError, Lines};
@@ -27,27 +27,45 @@ pub(crate) use self::handlers::router;
 pub(crate) use self::listener::web_router;
 pub(crate) use self::socket::Socket;
 
+/// The program that runs the gateway.
+#[async_trait]
+pub(crate) trait Program: fmt::Debug + Send + Sync {
+    /// Returns the address under which clients reach the gateway, if it is configured.
+    fn public_url(&self) -> Option<Arc<PublicUrl>>;
+
+    /// Returns the current authenticators, unless the gateway is ending.
+    fn authenticators(&self) -> Option<Arc<Authenticators>>;
+
+    /// Reads the configuration files again and applies the differences.
+    ///
+    /// # Errors
+    /// If the configuration is invalid; the previous one stays in use.
+    async fn reload(&self) -> Result<Vec<Notice>, Problems>;
+}
+
 /// The dependencies of the handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
     pub(crate) built: Arc<Built>,
     /// The principal of calls and explanations without a named principal.
     pub(crate) principal: Arc<Principal>,
-    pub(crate) files: Vec<PathBuf>,
-    pub(crate) options: LoadOptions,
     /// The part of the status that does not change at run time.
     pub(crate) about: wire::Status,
-    /// The state of the listener; gone after it has ended.
-    pub(crate) live: Weak<Live>,
+    /// The program that runs the gateway; gone after it has ended.
+    pub(crate) program: Weak<dyn Program>,
     /// The rate of sign-ins per principal.
     pub(crate) sign_ins: Arc<SignInRate<PrincipalId>>,
 }
 
 impl Control {
+    fn authenticators(&self) -> Option<Arc<Authenticators>> {
+        self.program.upgrade()?.authenticators()
+    }
+
     /// Returns the gateway's name and address.
     fn gateway(&self, id: &GatewayId) -> wire::GatewayInfo {
-        let live = self.live.upgrade();
-        let url = match live.and_then(|live| live.public_url()) {
+        let program = self.program.upgrade();
+        let url = match program.and_then(|program| program.public_url()) {
             Some(url) => url.gateway(id),
             None if *id == GatewayId::default_gateway() => {
                 format!("http://{}/mcp", self.about.listen)

@@ -26,7 +26,7 @@ use tower::ServiceExt as _;
 const SOCKET: &str = "control.sock";
 const POINTER: &str = "control.path";
 /// The shortest path limit of the supported systems (macOS), without the terminating byte.
-const LONGEST: usize = 103;
+const MAX_SOCKET_PATH_LEN: usize = 103;
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
 /// The pause before accepting again after `accept` failed.
@@ -105,7 +105,7 @@ pub(super) fn find(state_dir: &Path) -> PathBuf {
 fn place(state_dir: &Path) -> io::Result<PathBuf> {
     let pointer = state_dir.join(POINTER);
     let path = state_dir.join(SOCKET);
-    if path.as_os_str().len() <= LONGEST {
+    if path.as_os_str().len() <= MAX_SOCKET_PATH_LEN {
         if let Err(error) = fs::remove_file(&pointer)
             && error.kind() != ErrorKind::NotFound
         {
@@ -119,7 +119,7 @@ fn place(state_dir: &Path) -> io::Result<PathBuf> {
     );
     let short = short.ok_or_else(|| {
         let text = format!(
-            "{} is too long for a socket's path ({LONGEST} bytes): name a shorter --state-dir, or set XDG_RUNTIME_DIR",
+            "{} is too long for a socket's path ({MAX_SOCKET_PATH_LEN} bytes): name a shorter --state-dir, or set XDG_RUNTIME_DIR",
             path.display()
         );
         io::Error::new(ErrorKind::InvalidInput, text)
@@ -144,7 +144,7 @@ fn elsewhere(state_dir: &Path, runtime: Option<PathBuf>) -> Option<PathBuf> {
     full.hash(&mut hasher);
     let name = format!("mcp-orchestrator/{:016x}.sock", hasher.finish());
     let path = runtime.filter(|folder| folder.is_absolute())?.join(name);
-    (path.as_os_str().len() <= LONGEST).then_some(path)
+    (path.as_os_str().len() <= MAX_SOCKET_PATH_LEN).then_some(path)
 }
 
 /// Removes the socket file of a gateway that was killed.

@@ -22,8 +22,8 @@ use mcp_orchestrator_core::auth::{
 use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{ErrorKind, Result};
 
-use super::bodies::BodyMemory;
-use crate::sse::SseClients;
+use super::bodies::{Bodies, BodyMemory};
+use crate::mcp::sse::SseClients;
 
 /// The delay before another attempt to authenticate a request if the caller could not be determined.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 const AFTER_EXPIRY: Duration = Duration::from_millis(50);
 
 /// The current authenticator. A reload replaces it, and the new one also checks streams that are already open.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Admission {
     revision: AccessRevision,
     now: Arc<ArcSwapOption<Arc<dyn Authenticator>>>,
@@ -39,6 +39,20 @@ pub(crate) struct Admission {
     pub(crate) sse: Arc<SseClients>,
     /// The memory of request bodies, including those from before a reload.
     pub(crate) bodies: BodyMemory,
+    /// The memory of responses that were not read yet.
+    pub(crate) responses: BodyMemory,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            revision: AccessRevision::default(),
+            now: Arc::default(),
+            sse: Arc::default(),
+            bodies: BodyMemory::new(Bodies::Requests),
+            responses: BodyMemory::new(Bodies::Responses),
+        }
+    }
 }
 
 /// The last request of a session, which is authenticated again on behalf of the session.
@@ -114,8 +128,13 @@ impl Admission {
         self.revision.advance();
     }
 
-    /// Ends the response body when its request is no longer admitted.
-    pub(crate) fn guard<C>(&self, response: Response, parts: &Parts, check: C) -> Response
+    /// Ends the response body when its request is no longer admitted, or when `principal` does not read what it holds.
+    pub(crate) fn guard<C>(
+        &self,
+        response: Response,
+        (parts, principal): (&Parts, &Arc<Principal>),
+        check: C,
+    ) -> Response
     where
         C: Fn(Option<Authenticated>) -> Result<Authenticated> + Send + Sync + 'static,
     {
@@ -124,6 +143,7 @@ impl Admission {
             Body::new(Guarded {
                 body: Some(body),
                 lost: Box::pin(lost),
+                unread: (self.responses.clone(), Arc::clone(principal)),
             })
         })
     }
@@ -213,6 +233,26 @@ async fn lost(admission: Admission, parts: Parts, check: Box<Check>) {
 struct Guarded {
     body: Option<Body>,
     lost: BoxFuture<'static, ()>,
+    /// Counts the bytes that the client has not read.
+    unread: (BodyMemory, Arc<Principal>),
+}
+
+impl Guarded {
+    /// Counts a frame until it is written. Returns `None` if too much is unread.
+    fn count(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => return Some(frame),
+        };
+        let (memory, principal) = &self.unread;
+        match memory.response(data, principal) {
+            Ok(data) => Some(Frame::data(data)),
+            Err(error) => {
+                tracing::warn!(principal = %principal.id, %error, "stream ended: its client does not read it");
+                None
+            }
+        }
+    }
 }
 
 impl HttpBody for Guarded {
@@ -232,6 +272,10 @@ impl HttpBody for Guarded {
             return Poll::Ready(None);
         }
         let frame = ready!(Pin::new(body).poll_frame(cx));
+        let frame = match frame {
+            Some(Ok(frame)) => this.count(frame).map(Ok),
+            frame => frame,
+        };
         if frame.is_none() {
             this.body = None;
         }

@@ -20,11 +20,8 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde_json::value::RawValue;
 
 use super::invalid::{no_session, not_a_message};
-use super::respond::{self, Manner};
+use super::respond::{self, Manner, Unread};
 use crate::limits::MAX_BATCH_LEN;
-
-/// The answer to one member: the id of its request as JSON, and what came of it.
-pub(crate) type Answer = (String, Result<Reply>);
 
 /// The sender of a batch, its gateway and its session.
 #[derive(Debug)]
@@ -44,7 +41,12 @@ pub(crate) fn is_batch(body: &[u8]) -> bool {
 ///
 /// # Errors
 /// If the body is not a batch, or the session may not send one.
-pub(crate) async fn answer(sender: Sender, body: Bytes, manner: Manner) -> Result<Response> {
+pub(crate) async fn answer(
+    sender: Sender,
+    body: Bytes,
+    manner: Manner,
+    unread: Unread<'_>,
+) -> Result<Response> {
     let members = members(&body)?;
     let session = sender.session.as_ref().ok_or_else(no_session)?;
     let spoken =
@@ -80,7 +82,7 @@ pub(crate) async fn answer(sender: Sender, body: Bytes, manner: Manner) -> Resul
     let answers = answers
         .into_iter()
         .map(async |(id, answer)| (id, answer.await));
-    Ok(respond::batch(join_all(answers).await, manner))
+    respond::batch(join_all(answers).await, manner, unread)
 }
 
 /// Splits a batch into its members without copying them.

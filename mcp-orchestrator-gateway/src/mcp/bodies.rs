@@ -1,7 +1,8 @@
-//! Request bodies. Each is read whole, within its own limit and within the memory limits per principal and overall.
+//! Request bodies and their memory. Each is read whole, within its own limit and within the memory limits per principal
+//! and overall. Responses that their callers have not read yet have such limits too.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody;
@@ -11,16 +12,32 @@ use http::request::Parts;
 use http_body_util::BodyExt as _;
 use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 
-use crate::limits::{MAX_BODY_MEMORY, MAX_BODY_MEMORY_PER_PRINCIPAL, UNCOUNTED_BODY_LEN};
-use crate::serve::is_too_slow;
+use crate::limits::{
+    MAX_BODY_MEMORY, MAX_BODY_MEMORY_PER_PRINCIPAL, MAX_RESPONSE_MEMORY,
+    MAX_RESPONSE_MEMORY_PER_PRINCIPAL, UNCOUNTED_BODY_LEN,
+};
+use crate::request::connection::is_too_slow;
 
-/// When a refused body may be sent again.
+/// When a refused request may be sent again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// The bodies that one account counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bodies {
+    /// Requests, from their first byte until the server has received them.
+    Requests,
+    /// Responses, until their callers have read them.
+    Responses,
+}
+
 /// The memory that large bodies take. Clones share one account.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct BodyMemory(Arc<Mutex<Taken>>);
+#[derive(Clone, Debug)]
+pub(crate) struct BodyMemory {
+    taken: Arc<Mutex<Taken>>,
+    of: Bodies,
+}
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -36,9 +53,69 @@ pub(crate) struct Room<'a> {
     taken: usize,
 }
 
+/// Bytes with the memory that they take. It is released with the last reference to them, so that a message counts as
+/// long as any part of the gateway keeps it.
+struct Kept {
+    bytes: Bytes,
+    memory: BodyMemory,
+    principal: Arc<str>,
+    taken: usize,
+}
+
+impl Bodies {
+    /// Returns the limit for one principal and the limit for all.
+    fn limits(self) -> (usize, usize) {
+        match self {
+            Self::Requests => (MAX_BODY_MEMORY_PER_PRINCIPAL, MAX_BODY_MEMORY),
+            Self::Responses => (MAX_RESPONSE_MEMORY_PER_PRINCIPAL, MAX_RESPONSE_MEMORY),
+        }
+    }
+
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Requests => (
+                "the large requests that you send at once",
+                "the large requests of all callers",
+            ),
+            Self::Responses => (
+                "the large responses that you have not read",
+                "the large responses that all callers have not read",
+            ),
+        }
+    }
+}
+
 impl BodyMemory {
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Creates an account.
+    pub(crate) fn new(of: Bodies) -> Self {
+        Self {
+            taken: Arc::default(),
+            of,
+        }
+    }
+
+    /// Returns a response body that counts towards the memory of this principal until it is written.
+    ///
+    /// # Errors
+    /// [`Overloaded`](ErrorKind::Overloaded) if the principal has not read too many others.
+    pub(crate) fn response(&self, bytes: Bytes, principal: &Principal) -> Result<Bytes> {
+        if bytes.len() <= UNCOUNTED_BODY_LEN {
+            return Ok(bytes);
+        }
+        let mut room = self.room(principal);
+        room.take(bytes.len())?;
+        Ok(room.keep(bytes))
+    }
+
+    fn release(&self, principal: &str, len: usize) {
+        let mut taken = self.taken.lock();
+        taken.all = taken.all.saturating_sub(len);
+        if let Some(own) = taken.by_principal.get_mut(principal) {
+            *own = own.saturating_sub(len);
+            if *own == 0 {
+                taken.by_principal.remove(principal);
+            }
+        }
     }
 
     /// Creates an empty reservation for a body of this principal.
@@ -58,15 +135,17 @@ impl Room<'_> {
             return Ok(());
         }
         let more = len - self.taken;
-        let mut taken = self.memory.lock();
+        let mut taken = self.memory.taken.lock();
         let key = self.principal.id.as_str();
         let own = taken.by_principal.get(key).copied().unwrap_or_default();
         let is_only = own == self.taken;
-        if own + more > MAX_BODY_MEMORY_PER_PRINCIPAL && !is_only {
-            return Err(full("the large requests that you send at once"));
+        let (most, most_of_all) = self.memory.of.limits();
+        let (yours, of_all) = self.memory.of.words();
+        if own + more > most && !is_only {
+            return Err(full(yours));
         }
-        if taken.all + more > MAX_BODY_MEMORY && taken.all > self.taken {
-            return Err(full("the large requests of all callers"));
+        if taken.all + more > most_of_all && taken.all > self.taken {
+            return Err(full(of_all));
         }
         taken.all += more;
         match taken.by_principal.get_mut(key) {
@@ -76,21 +155,38 @@ impl Room<'_> {
         self.taken = len;
         Ok(())
     }
+
+    /// Returns a body that was read, which keeps the reservation.
+    fn keep(&mut self, bytes: Bytes) -> Bytes {
+        if self.taken == 0 {
+            return bytes;
+        }
+        let taken = std::mem::take(&mut self.taken);
+        Bytes::from_owner(Kept {
+            bytes,
+            memory: self.memory.clone(),
+            principal: self.principal.id.as_str().into(),
+            taken,
+        })
+    }
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.memory.release(&self.principal, self.taken);
+    }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        if self.taken == 0 {
-            return;
-        }
-        let mut taken = self.memory.lock();
-        taken.all = taken.all.saturating_sub(self.taken);
-        let key = self.principal.id.as_str();
-        if let Some(own) = taken.by_principal.get_mut(key) {
-            *own = own.saturating_sub(self.taken);
-            if *own == 0 {
-                taken.by_principal.remove(key);
-            }
+        if self.taken > 0 {
+            self.memory.release(self.principal.id.as_str(), self.taken);
         }
     }
 }
@@ -101,7 +197,7 @@ fn full(what: &str) -> Error {
 }
 
 /// Reads the whole body, within `limit`. If `room` is given, a body of more than [`UNCOUNTED_BODY_LEN`] is reserved in
-/// it.
+/// it, and the returned bytes keep the reservation.
 ///
 /// # Errors
 /// [`TooLarge`](ErrorKind::TooLarge), [`Overloaded`](ErrorKind::Overloaded) if the memory limit is reached, or the
@@ -152,7 +248,11 @@ where
             return Err(too_large());
         }
     }
-    Ok(whole.map_or(first, BytesMut::freeze))
+    let whole = whole.map_or(first, BytesMut::freeze);
+    Ok(match room {
+        Some(room) => room.keep(whole),
+        None => whole,
+    })
 }
 
 fn broken_off(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
@@ -174,7 +274,7 @@ mod tests {
 
     #[test]
     fn large_bodies_are_limited_per_sender_and_in_total() {
-        let memory = BodyMemory::default();
+        let memory = BodyMemory::new(Bodies::Requests);
         let users: Vec<_> = (0..9).map(|n| user(&format!("u{n}"))).collect();
         let ann = &users[0];
         let half = MAX_BODY_MEMORY_PER_PRINCIPAL / 2;
@@ -189,8 +289,8 @@ mod tests {
         drop(one);
         three.take(half).unwrap();
         drop((two, three));
-        assert_eq!(memory.lock().all, 0);
-        assert!(memory.lock().by_principal.is_empty());
+        assert_eq!(memory.taken.lock().all, 0);
+        assert!(memory.taken.lock().by_principal.is_empty());
 
         let fits = MAX_BODY_MEMORY / MAX_BODY_MEMORY_PER_PRINCIPAL;
         let mut rooms: Vec<_> = users.iter().map(|user| memory.room(user)).collect();
@@ -208,12 +308,30 @@ mod tests {
 
     #[test]
     fn body_larger_than_the_budget_is_accepted_one_at_a_time() {
-        let memory = BodyMemory::default();
+        let memory = BodyMemory::new(Bodies::Requests);
         let ann = user("ann");
         let (mut one, mut two) = (memory.room(&ann), memory.room(&ann));
         one.take(2 * MAX_BODY_MEMORY).unwrap();
         assert!(two.take(UNCOUNTED_BODY_LEN + 1).is_err());
         drop(one);
         two.take(2 * MAX_BODY_MEMORY).unwrap();
+    }
+
+    #[test]
+    fn response_counts_until_its_last_byte_is_gone() {
+        let memory = BodyMemory::new(Bodies::Responses);
+        let (ann, bob) = (user("ann"), user("bob"));
+        let large = || Bytes::from(vec![b'x'; MAX_RESPONSE_MEMORY_PER_PRINCIPAL / 2 + 1]);
+        let mut first = memory.response(large(), &ann).unwrap();
+        let refused = memory.response(large(), &ann).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Overloaded);
+        memory.response(large(), &bob).unwrap();
+        memory.response(Bytes::from_static(b"short"), &ann).unwrap();
+        let rest = first.split_off(10);
+        drop(first);
+        assert!(memory.response(large(), &ann).is_err());
+        drop(rest);
+        memory.response(large(), &ann).unwrap();
+        assert_eq!(memory.taken.lock().all, 0);
     }
 }

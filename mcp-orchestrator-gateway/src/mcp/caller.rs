@@ -53,20 +53,21 @@ impl Gate {
             return response;
         }
         let (orchestrator, gateway) = (self.orchestrator.clone(), gateway.clone());
-        let principal = Arc::clone(principal);
-        self.admission.guard(response, head, move |found| {
-            let gone = || {
-                Error::new(
-                    ErrorKind::Unauthenticated,
-                    "the caller is not known any more",
-                )
-            };
-            let who = admitted(&orchestrator, &gateway, found.ok_or_else(gone)?)?;
-            if !is_same(&who.principal, &principal) {
-                return Err(gone());
-            }
-            Ok(who)
-        })
+        let opener = Arc::clone(principal);
+        self.admission
+            .guard(response, (head, principal), move |found| {
+                let gone = || {
+                    Error::new(
+                        ErrorKind::Unauthenticated,
+                        "the caller is not known any more",
+                    )
+                };
+                let who = admitted(&orchestrator, &gateway, found.ok_or_else(gone)?)?;
+                if !is_same(&who.principal, &opener) {
+                    return Err(gone());
+                }
+                Ok(who)
+            })
     }
 
     /// Binds a session to the grant of this request. The session ends when the grant is lost.

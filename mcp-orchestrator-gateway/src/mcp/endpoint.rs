@@ -18,8 +18,8 @@ use mcp_orchestrator_core::{Orchestrator, Result};
 use super::admission::Admission;
 use super::handler::Gate;
 use crate::errors;
+use crate::mcp::sse::MESSAGES;
 use crate::options::Options;
-use crate::sse::MESSAGES;
 
 /// The MCP endpoint: `/mcp` and `/mcp/{gateway}`, and for clients of the HTTP+SSE transport `/sse` and
 /// `/sse/{gateway}`. Cheap to clone.

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode};
-use mcp_orchestrator_core::auth::{Authenticated, Authenticator};
+use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
 use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify, Reply};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Message};
@@ -17,7 +17,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use super::admission::Admission;
 use super::invalid::{no_session, not_a_message};
-use super::respond::{self, Manner};
+use super::respond::{self, Manner, Unread};
 use super::{batch, bodies, modern};
 use crate::errors;
 use crate::options::Options;
@@ -66,7 +66,7 @@ impl Gate {
             Method::OPTIONS => Ok(cors::options(parts)),
             Method::POST => self.post(&gateway, head, body).await,
             Method::GET => Box::pin(self.get(gateway.clone(), head)).await,
-            Method::DELETE => self.delete(&gateway, head).await,
+            Method::DELETE => Box::pin(self.delete(&gateway, head)).await,
             _ => Ok(errors::status(StatusCode::METHOD_NOT_ALLOWED)),
         };
         let mut response = answer.unwrap_or_else(|error| {
@@ -111,7 +111,7 @@ impl Gate {
                         self.orchestrator.check_access();
                     }
                 }
-                respond::answered(answer, manner)
+                respond::answered(answer, manner, self.unread(&principal))
             }
             Asked::Other(answer) => answer.await?,
         };
@@ -169,7 +169,7 @@ impl Gate {
             let mut listening = Box::pin(orchestrator.listen(listen));
             let soon = self.during(seen, &mut listening, (&at, head, &principal));
             let answer = soon.await.unwrap_or_else(Err);
-            return respond::answered(answer, manner);
+            return respond::answered(answer, manner, self.unread(&principal));
         }
         let call = Call {
             principal: who.principal,
@@ -183,7 +183,10 @@ impl Gate {
         // A call without an answer by then continues as a stream, which ends when its caller loses access.
         let soon = self.during(seen, &mut call, (&at, head, &principal));
         match tokio::time::timeout(manner.keep_alive, soon).await {
-            Ok(answer) => respond::answered(answer.unwrap_or_else(Err), manner),
+            Ok(answer) => {
+                let answer = answer.unwrap_or_else(Err);
+                respond::answered(answer, manner, self.unread(&principal))
+            }
             Err(_) => respond::coming(call, manner),
         }
     }
@@ -236,7 +239,9 @@ impl Gate {
             gateway,
             session,
         };
-        batch::answer(sender, body, self.manner("null".into(), Era::Legacy)).await
+        let principal = Arc::clone(&sender.who.principal);
+        let manner = self.manner("null".into(), Era::Legacy);
+        batch::answer(sender, body, manner, self.unread(&principal)).await
     }
 
     async fn notify(
@@ -299,6 +304,11 @@ impl Gate {
         self.orchestrator
             .end_session(&who.principal, gateway, &session)?;
         Ok(errors::status(StatusCode::OK))
+    }
+
+    /// Returns the account of the responses that this principal has not read.
+    fn unread<'a>(&'a self, principal: &'a Principal) -> Unread<'a> {
+        (&self.admission.responses, principal)
     }
 
     fn manner(&self, id: String, era: Era) -> Manner {

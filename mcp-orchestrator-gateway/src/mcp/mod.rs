@@ -9,3 +9,4 @@ pub(crate) mod handler;
 pub(crate) mod invalid;
 pub(crate) mod modern;
 pub(crate) mod respond;
+pub(crate) mod sse;

@@ -12,12 +12,13 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use mcp_orchestrator_core::Result;
+use mcp_orchestrator_core::auth::Principal;
 use mcp_orchestrator_core::call::{EventId, Reply, ReplyItem};
 use mcp_orchestrator_core::jsonrpc::Message;
 use mcp_orchestrator_core::protocol::Era;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::batch::Answer;
+use super::bodies::BodyMemory;
 use crate::errors;
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -32,6 +33,9 @@ pub(crate) struct Manner {
     pub(crate) era: Era,
     pub(crate) keep_alive: Duration,
 }
+
+/// The account of the responses that a principal has not read.
+pub(crate) type Unread<'a> = (&'a BodyMemory, &'a Principal);
 
 /// A JSON response.
 pub(crate) fn json(body: Bytes) -> Response {
@@ -66,16 +70,22 @@ pub(crate) fn coming(call: Coming, manner: Manner) -> Response {
 }
 
 /// Returns the response for a call that has started to answer.
-pub(crate) fn answered(answer: Result<Reply>, manner: Manner) -> Response {
+pub(crate) fn answered(answer: Result<Reply>, manner: Manner, unread: Unread<'_>) -> Response {
+    let failed = |error| errors::response(&error, Some(&manner.id), manner.era);
     let reply = match answer {
         Ok(reply) => reply,
-        Err(error) => return errors::response(&error, Some(&manner.id), manner.era),
+        Err(error) => return failed(error),
     };
     let session = reply.session.clone();
     let mut response = match reply.into_ready() {
         Ok(message) => {
             let status = status_of(&message, manner.era);
-            let mut response = json(message.into_bytes());
+            let (memory, principal) = unread;
+            let body = match memory.response(message.into_bytes(), principal) {
+                Ok(body) => body,
+                Err(error) => return failed(error),
+            };
+            let mut response = json(body);
             *response.status_mut() = status;
             response
         }
@@ -91,8 +101,18 @@ pub(crate) fn answered(answer: Result<Reply>, manner: Manner) -> Response {
     response
 }
 
+/// The answer to one member of a batch: the id of its request as JSON, and the outcome.
+type MemberAnswer = (String, Result<Reply>);
+
 /// Returns the response for a batch: an array, or one event stream if any reply has several messages.
-pub(crate) fn batch(answers: Vec<Answer>, manner: Manner) -> Response {
+///
+/// # Errors
+/// If the sender has not read too many large responses.
+pub(crate) fn batch(
+    answers: Vec<MemberAnswer>,
+    manner: Manner,
+    (memory, principal): Unread<'_>,
+) -> Result<Response> {
     let (mut ready, mut coming) = (Vec::new(), Vec::new());
     for (id, answer) in answers {
         match answer.map(Reply::into_ready) {
@@ -108,11 +128,11 @@ pub(crate) fn batch(answers: Vec<Answer>, manner: Manner) -> Response {
             body.put_slice(one);
         }
         body.put_u8(b']');
-        return json(body.freeze());
+        return Ok(json(memory.response(body.freeze(), principal)?));
     }
     let ready = ready.into_iter().filter_map(said);
     let all = stream::iter(ready).chain(stream::select_all(coming));
-    events(Source::Here(Reply::stream(all.boxed())), manner)
+    Ok(events(Source::Here(Reply::stream(all.boxed())), manner))
 }
 
 /// One reply among several on a stream. Its end does not end the stream.

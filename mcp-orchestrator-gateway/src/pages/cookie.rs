@@ -7,8 +7,8 @@ use http::request::Parts;
 use mcp_orchestrator_core::auth::PublicUrl;
 
 use crate::options::Options;
+use crate::request::connection::OverTls;
 use crate::request::forwarded::Forwarded;
-use crate::serve::OverTls;
 
 /// The cookies that are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_shown_without_markup_and_without_what_was_given() {
+    fn last_output_is_escaped_and_redacted() {
         let slot = SlotName::new("token").unwrap();
         let given = Values::from([(slot, "canary-1".into())]);
         let html = shown(&json!(["<b>who is canary-1?</b>", "\u{1b}[2J"]), &given);

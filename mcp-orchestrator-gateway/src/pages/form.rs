@@ -21,7 +21,7 @@ use crate::limits::MAX_FORM_LEN;
 use crate::mcp::bodies;
 
 /// How long a browser keeps the random value for its forms.
-const LIFE: Duration = Duration::from_hours(12);
+const FORM_NONCE_TTL: Duration = Duration::from_hours(12);
 /// The field with the proof of a form's origin.
 const PROOF: &str = "form";
 
@@ -104,7 +104,7 @@ impl Proof {
         let nonce = random_text(24);
         Self {
             text: proof(pages, &nonce, visitor),
-            cookie: Some(Cookie::Form.keep(parts, &pages.options, (&nonce, LIFE))),
+            cookie: Some(Cookie::Form.keep(parts, &pages.options, (&nonce, FORM_NONCE_TTL))),
         }
     }
 

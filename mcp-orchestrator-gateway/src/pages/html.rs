@@ -12,7 +12,10 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use mcp_orchestrator_core::{Error, ErrorKind};
 use sha2::{Digest as _, Sha256};
+
+use crate::errors;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -88,6 +91,18 @@ impl<'p> Page<'p> {
 pub(super) fn message(status: StatusCode, title: &str, text: &str) -> Response {
     let body = html! { p { (text) } };
     Page::new(title, body).with_status(status).response()
+}
+
+/// Renders an error as a page.
+pub(super) fn refused(error: &Error) -> Response {
+    let status = match error.kind() {
+        ErrorKind::NoRoute => StatusCode::NOT_FOUND,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        // People read this page, and a failed step of theirs is not a failure of the gateway.
+        ErrorKind::InvalidParams | ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
+        _ => errors::control_status(error.kind()),
+    };
+    message(status, "This did not work", &error.to_string())
 }
 
 /// Redirects the browser.

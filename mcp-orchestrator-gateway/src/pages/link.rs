@@ -16,11 +16,11 @@ use mcp_orchestrator_core::server::ServerSpec;
 use super::error_box::ErrorBox;
 use super::fields;
 use super::form::{Form, Proof};
-use super::html::{Page, message};
+use super::html::{Page, message, refused};
 use super::oauth;
 use super::values::{Values, signs_in};
 use super::visitor::Visitor;
-use super::{Pages, Shared, refused};
+use super::{Pages, Shared};
 
 /// A link that its visitor may use, and its subject.
 struct Opened {
@@ -176,7 +176,7 @@ fn page(
         p {
             @match opened.link.why {
                 LinkReason::Missing => "A tool that you called needs a credential, and none is installed.",
-                LinkReason::Expired => "A tool was called whose credential does not work any more.",
+                LinkReason::Expired => "A tool was called whose credential no longer works.",
             }
         }
         dl {

@@ -4,6 +4,7 @@
 //! form proves that it came from these pages ([`form`]), and every action goes through the [`Installer`], which checks
 //! permissions. Nothing is cached, and no address holds a secret.
 
+mod admit;
 mod cookie;
 mod error_box;
 mod fields;
@@ -24,23 +25,15 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::Response;
 use axum::routing::{get, post};
-use http::StatusCode;
-use http::request::Parts;
 use mcp_orchestrator_core::auth::{Authenticator, Directory, PublicUrl, SignIn};
 use mcp_orchestrator_core::credential::Links;
 use mcp_orchestrator_core::id::PrincipalId;
 use mcp_orchestrator_core::installer::Installer;
 use mcp_orchestrator_core::seal::StateKey;
-use mcp_orchestrator_core::{Error, ErrorKind};
 
-use self::visitor::Visitor;
-use crate::errors;
 use crate::options::Options;
 use crate::rate_limit::SignInRate;
-use crate::request::head::Head;
-use crate::request::validate;
 
 /// The dependencies of the pages.
 pub struct Pages {
@@ -123,39 +116,6 @@ impl Pages {
         let url = self.options.public_url.as_ref();
         format!("{}{path}", url.map_or("", PublicUrl::prefix))
     }
-
-    /// Returns the visitor, or else the sign-in page.
-    async fn visitor(&self, parts: &Parts) -> Result<Visitor, Response> {
-        validate::host(&Head::of(parts), &self.options).map_err(|error| refused(&error))?;
-        match visitor::find(self, parts).await {
-            Ok(Some(visitor)) => Ok(visitor),
-            Ok(None) => Err(sign_in::page(self, parts, here(self, parts), None)),
-            Err(error) => Err(refused(&error)),
-        }
-    }
-}
-
-/// Returns the requested path without the prefix of the public address.
-fn here(pages: &Pages, parts: &Parts) -> String {
-    let url = pages.options.public_url.as_ref();
-    let prefix = url.map_or("", PublicUrl::prefix);
-    let asked = parts
-        .uri
-        .path_and_query()
-        .map_or("/", http::uri::PathAndQuery::as_str);
-    asked.strip_prefix(prefix).unwrap_or(asked).to_owned()
-}
-
-/// Renders an error as a page.
-fn refused(error: &Error) -> Response {
-    let status = match error.kind() {
-        ErrorKind::NoRoute => StatusCode::NOT_FOUND,
-        ErrorKind::Conflict => StatusCode::CONFLICT,
-        // People read this page, and a failed step of theirs is not a failure of the gateway.
-        ErrorKind::InvalidParams | ErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
-        _ => errors::control_status(error.kind()),
-    };
-    html::message(status, "This did not work", &error.to_string())
 }
 
 impl fmt::Debug for Pages {

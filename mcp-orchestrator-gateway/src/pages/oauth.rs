@@ -24,7 +24,7 @@ use super::{Pages, Shared, Site};
 use crate::errors;
 
 /// How long a sign-in at the provider may take.
-const LIFE: Duration = Duration::from_mins(10);
+const SIGN_IN_TTL: Duration = Duration::from_mins(10);
 const SEAL: &str = "page oauth";
 /// The path that providers redirect browsers to.
 const CALLBACK: &str = "/oauth/callback";
@@ -68,11 +68,11 @@ pub(super) async fn begin(
         let kept = Kept {
             state: begun.state.clone(),
             link: link.as_str().to_owned(),
-            until: SystemTime::now() + LIFE,
+            until: SystemTime::now() + SIGN_IN_TTL,
         };
         let plain = serde_json::to_vec(&kept).expect("texts and a time are JSON");
         let sealed = pages.key.seal(SEAL, b"", &plain);
-        let cookie = Cookie::OAuth.keep(parts, &pages.options, (&sealed, LIFE));
+        let cookie = Cookie::OAuth.keep(parts, &pages.options, (&sealed, SIGN_IN_TTL));
         page.cookies.push(cookie);
     }
     let mut response = page.response();

@@ -12,15 +12,16 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use super::cookie::Cookie;
-use super::html::go;
-use super::{Pages, Shared, Site, refused, sign_in, visitor};
+use super::html::{go, refused};
+use super::{Pages, Shared, Site, sign_in, visitor};
+use crate::request::connection::Peer;
 use crate::request::forwarded::Forwarded;
 use crate::request::head::Head;
 use crate::request::validate;
-use crate::serve::{Peer, network};
+use crate::serve::network;
 
 /// How long a sign-in at the provider may take.
-const LIFE: Duration = Duration::from_mins(10);
+const SIGN_IN_TTL: Duration = Duration::from_mins(10);
 const SEAL: &str = "page sign-in";
 /// The path that providers redirect browsers to.
 const CALLBACK: &str = "/signin/callback";
@@ -54,7 +55,7 @@ async fn begun(pages: &Site, parts: &Parts, number: usize) -> Result<Response> {
     let one = pages
         .sign_ins
         .get(number)
-        .ok_or_else(|| missing("nobody signs in there"))?;
+        .ok_or_else(|| missing("no sign-in there"))?;
     let base = pages
         .links
         .page()
@@ -65,11 +66,11 @@ async fn begun(pages: &Site, parts: &Parts, number: usize) -> Result<Response> {
         issuer: one.issuer().to_owned(),
         flow,
         next: sign_in::path(query(parts, "next").unwrap_or_default()),
-        until: SystemTime::now() + LIFE,
+        until: SystemTime::now() + SIGN_IN_TTL,
     };
     let plain = serde_json::to_vec(&kept).expect("texts and a time are JSON");
     let sealed = pages.key.seal(SEAL, b"", &plain);
-    let cookie = Cookie::Flow.keep(parts, &pages.options, (&sealed, LIFE));
+    let cookie = Cookie::Flow.keep(parts, &pages.options, (&sealed, SIGN_IN_TTL));
     Ok(go(&url, &[cookie]))
 }
 

@@ -17,17 +17,17 @@ use mcp_orchestrator_core::{Error, ErrorKind, Result};
 use super::error_box::ErrorBox;
 use super::fields;
 use super::form::{Form, Proof};
-use super::html::Page;
+use super::html::{Page, refused};
 use super::oauth;
 use super::rows;
 use super::values::{Values, signs_in};
 use super::visitor::Visitor;
-use super::{Pages, Shared, refused};
+use super::{Pages, Shared};
 
 /// A page, or the page that is shown instead.
 type Answer = Result<Response, Response>;
 /// The outcome of an action, shown above the list.
-type Told = Option<Result<String, ErrorBox>>;
+type ActionOutcome = Option<Result<String, ErrorBox>>;
 
 pub(super) async fn list(State(pages): State<Shared>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
@@ -262,7 +262,7 @@ fn form(
     )
 }
 
-async fn all(pages: &Pages, parts: &Parts, visitor: &Visitor, told: Told) -> Answer {
+async fn all(pages: &Pages, parts: &Parts, visitor: &Visitor, told: ActionOutcome) -> Answer {
     let installed = pages.installer.installations(&visitor.actor).await;
     let installed = installed.map_err(|error| refused(&error))?;
     let proof = Proof::new(pages, parts, visitor.id());

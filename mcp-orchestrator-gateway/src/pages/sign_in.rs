@@ -8,13 +8,13 @@ use maud::{Markup, html};
 
 use super::cookie::Cookie;
 use super::form::{Form, Proof};
-use super::html::{Page, go};
-use super::{Pages, Shared, refused, visitor};
+use super::html::{Page, go, refused};
+use super::{Pages, Shared, visitor};
 use crate::request::head::Head;
 use crate::request::validate;
 
 /// The visitor that forms are bound to before sign-in.
-const NOBODY: &str = "";
+const UNKNOWN_VISITOR: &str = "";
 /// Where a visitor continues without a requested page.
 const HOME: &str = "/servers";
 
@@ -28,7 +28,7 @@ pub(super) async fn show(State(pages): State<Shared>, request: Request) -> Respo
 
 /// The page where an unknown visitor signs in and then continues to `next`.
 pub(super) fn page(pages: &Pages, parts: &Parts, next: String, wrong: Option<&str>) -> Response {
-    let proof = Proof::new(pages, parts, NOBODY);
+    let proof = Proof::new(pages, parts, UNKNOWN_VISITOR);
     let next = path(next);
     let body = html! {
         @if let Some(wrong) = wrong { p.told.bad role="alert" { (wrong) } }
@@ -89,7 +89,7 @@ pub(super) async fn by_token(State(pages): State<Shared>, request: Request) -> R
     if let Err(error) = validate::host(&Head::of(&parts), &pages.options) {
         return refused(&error);
     }
-    let mut form = match Form::read(&pages, (&parts, body), NOBODY).await {
+    let mut form = match Form::read(&pages, (&parts, body), UNKNOWN_VISITOR).await {
         Ok(form) => form,
         Err(error) => return refused(&error),
     };
@@ -143,7 +143,7 @@ mod tests {
     use super::path;
 
     #[test]
-    fn one_goes_on_at_a_page_of_ours() {
+    fn sign_in_redirects_only_to_pages_of_the_gateway() {
         for ours in ["/link/abc", "/servers", "/servers/jira?owner=me"] {
             assert_eq!(path(ours.into()), ours);
         }

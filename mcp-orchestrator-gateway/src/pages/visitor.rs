@@ -20,7 +20,7 @@ use super::form::Proof;
 use crate::limits::MAX_PAGE_TOKEN_LEN;
 
 /// How long a sign-in is valid.
-const LIFE: Duration = Duration::from_mins(30);
+const SESSION_TTL: Duration = Duration::from_mins(30);
 const SEAL: &str = "page session";
 
 /// The visitor of a page.
@@ -149,11 +149,11 @@ pub(super) fn keep_person(pages: &Pages, parts: &Parts, who: &Principal) -> Stri
 fn keep(pages: &Pages, parts: &Parts, session: Session) -> String {
     let kept = Kept {
         session,
-        until: SystemTime::now() + LIFE,
+        until: SystemTime::now() + SESSION_TTL,
     };
     let plain = serde_json::to_vec(&kept).expect("texts and a time are JSON");
     let sealed = pages.key.seal(SEAL, b"", &plain);
-    Cookie::Session.keep(parts, &pages.options, (&sealed, LIFE))
+    Cookie::Session.keep(parts, &pages.options, (&sealed, SESSION_TTL))
 }
 
 impl Visitor {

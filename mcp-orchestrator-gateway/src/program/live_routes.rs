@@ -2,13 +2,14 @@
 //! flight.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
 use mcp_orchestrator_core::app::{Authenticators, Built};
 use mcp_orchestrator_core::auth::{Authenticator, PublicUrl};
 use mcp_orchestrator_core::config::{AuthSettings, Notice, Settings};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::options;
 use crate::control::{Control, web_router};
@@ -81,7 +82,7 @@ impl Live {
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+        self.now.lock()
     }
 
     /// Prepares the state for these settings without changing anything.

@@ -8,13 +8,14 @@ pub(crate) mod live_routes;
 mod not_ready;
 pub(crate) mod options;
 pub(crate) mod reload;
+mod reload_turns;
 pub mod telemetry;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use mcp_orchestrator_core::app::{Authenticators, Built, WhenUnavailable};
@@ -30,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::args::GatewayArgs;
 use self::live_routes::{Live, ready};
+use self::reload::Reloader;
+use self::reload_turns::ReloadTurns;
 use crate::control::{Control, Socket, wire};
 use crate::{Shutdown, control, metrics_router, serve_with};
 
@@ -160,10 +163,12 @@ impl Gateway {
     /// If the endpoint cannot be created.
     pub async fn run(mut self, when: impl Future<Output = ()> + Send) -> Result<(), Failure> {
         let orchestrator = self.built.orchestrator().clone();
-        let (live, control) = (Arc::clone(&self.live), self.control()?);
-        let next = live.next(&control, &self.settings).map_err(Failure::run)?;
+        let (live, reloader) = (Arc::clone(&self.live), self.reloader()?);
+        let next = live.next(&reloader.control, &self.settings);
+        let next = next.map_err(Failure::run)?;
         live.take(&self.built, next);
-        let mut beside = self.beside(control);
+        // The control endpoint reloads through it, even if the files cannot be watched.
+        let mut beside = self.beside(Arc::clone(&reloader));
         let authenticators = live.authenticators();
         beside.spawn(async move { authenticators.fetch_keys().await });
         let grace = self.args.grace();
@@ -201,12 +206,12 @@ impl Gateway {
 
 impl Gateway {
     /// Starts the tasks that run beside the endpoint: reload, metrics, control.
-    fn beside(&mut self, control: Control) -> JoinSet<()> {
+    fn beside(&mut self, reloader: Arc<Reloader>) -> JoinSet<()> {
         let mut beside = JoinSet::new();
         if let Some(socket) = self.control.take() {
-            beside.spawn(socket.serve(control::router(control.clone())));
+            beside.spawn(socket.serve(control::router(reloader.control.clone())));
         }
-        beside.spawn(reload::watch(control));
+        beside.spawn(reload::watch(reloader));
         if let Some(listener) = self.metrics.take() {
             let shutdown = Shutdown {
                 when: std::future::pending(),
@@ -219,16 +224,21 @@ impl Gateway {
         beside
     }
 
-    fn control(&self) -> Result<Control, Failure> {
-        Ok(Control {
-            built: Arc::clone(&self.built),
-            principal: Arc::clone(LocalAuthenticator::for_system_user().principal()),
+    fn reloader(&self) -> Result<Arc<Reloader>, Failure> {
+        let options = self.args.load_options().map_err(Failure::config)?;
+        Ok(Arc::new_cyclic(|reloader: &Weak<Reloader>| Reloader {
             files: self.args.files.config.clone(),
-            options: self.args.load_options().map_err(Failure::config)?,
-            about: self.about(),
+            options,
+            turns: ReloadTurns::default(),
+            control: Control {
+                built: Arc::clone(&self.built),
+                principal: Arc::clone(LocalAuthenticator::for_system_user().principal()),
+                about: self.about(),
+                program: Weak::<Reloader>::clone(reloader),
+                sign_ins: Arc::default(),
+            },
             live: Arc::downgrade(&self.live),
-            sign_ins: Arc::default(),
-        })
+        }))
     }
 
     fn about(&self) -> wire::Status {

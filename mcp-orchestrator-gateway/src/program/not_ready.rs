@@ -12,7 +12,7 @@ use crate::health::{Readiness, health_router};
 use crate::{Shutdown, serve_with};
 
 /// The delay before anything is answered. Most gateways are built by then and serve clients that came early.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_AFTER: Duration = Duration::from_secs(2);
 
 /// Runs `work`. If it takes long, answers `/healthz`, `/readyz` and 503 on these listeners meanwhile.
 pub(crate) async fn meanwhile<T>(
@@ -21,7 +21,7 @@ pub(crate) async fn meanwhile<T>(
     metrics: Option<&TcpListener>,
 ) -> T {
     let mut work = std::pin::pin!(work);
-    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+    if let Ok(done) = tokio::time::timeout(ANSWER_AFTER, &mut work).await {
         return done;
     }
     let serving = async {

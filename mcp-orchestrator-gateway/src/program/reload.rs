@@ -3,32 +3,65 @@
 //! A file does not show whether its writer has finished. A change is therefore applied once the file has been unchanged
 //! for a moment, or longer if servers are missing. A file that is empty or ends within a line is never applied
 //! automatically.
+//!
+//! Changes, SIGHUP and requests may arrive at once. Only one reload runs at a time, and each reads the files when its
+//! turn comes, so that an earlier text never replaces a later one.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use mcp_orchestrator_core::app::Authenticators;
+use mcp_orchestrator_core::auth::PublicUrl;
 use mcp_orchestrator_core::config::{
-    LoadOptions, Notice, Problem, Problems, is_empty_text, load_texts, read_text,
+    LoadOptions, Notice, Problem, Problems, is_empty_text, read_text,
 };
 use mcp_orchestrator_core::id::ServerId;
 use notify::{RecursiveMode, Watcher as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::control::Control;
+use super::live_routes::Live;
+use super::reload_turns::{ReloadTurns, Texts, load, texts};
+use crate::control::{Control, Program};
 
 /// How long a file must be unchanged, because editors write in several steps.
-const QUIET: Duration = Duration::from_millis(200);
+const DEBOUNCE: Duration = Duration::from_millis(200);
 /// The same for a change that removes servers or the last line's end, which is what a half-written file looks like.
-const QUIET_AFTER_LOSS: Duration = Duration::from_secs(3);
+const LOSS_DEBOUNCE: Duration = Duration::from_secs(3);
 
-/// The texts of the files; `None` if a file cannot be read.
-type Texts = Vec<Option<String>>;
+/// Applies changed configuration files to the running gateway.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) options: LoadOptions,
+    pub(crate) turns: ReloadTurns,
+    pub(crate) control: Control,
+    /// The state of the listener; gone after it has ended.
+    pub(crate) live: Weak<Live>,
+}
+
+#[async_trait]
+impl Program for Reloader {
+    fn public_url(&self) -> Option<Arc<PublicUrl>> {
+        self.live.upgrade()?.public_url()
+    }
+
+    fn authenticators(&self) -> Option<Arc<Authenticators>> {
+        Some(self.live.upgrade()?.authenticators())
+    }
+
+    async fn reload(&self) -> Result<Vec<Notice>, Problems> {
+        let _turn = self.turns.turn().await;
+        self.apply(texts(&self.files).await).await
+    }
+}
 
 /// Watches the files and applies changes; reads them again at SIGHUP. An invalid file changes nothing and is logged.
-pub(crate) async fn watch(control: Control) {
-    let files = &control.files[..];
+pub(crate) async fn watch(reloader: Arc<Reloader>) {
+    let files = &reloader.files[..];
     let (sender, mut changes) = mpsc::channel(1);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
@@ -56,9 +89,9 @@ pub(crate) async fn watch(control: Control) {
     }
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
-        Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard"),
+        Err(error) => return tracing::warn!(%error, "SIGHUP is not handled"),
     };
-    let mut last = texts(files);
+    reloader.turns.start(files).await;
     loop {
         let asked = tokio::select! {
             change = changes.recv() => match change {
@@ -67,40 +100,39 @@ pub(crate) async fn watch(control: Control) {
             },
             _ = hangup.recv() => true,
         };
-        let now = if asked {
-            texts(files)
-        } else {
-            settled(&mut changes, files, &last, &control.options).await
-        };
-        if !asked && (now == last || is_cut(files, &now, &last)) {
+        if asked {
+            // `apply` logs the errors.
+            let _ = reloader.reload().await;
             continue;
         }
-        // `apply` logs the errors.
-        let _ = apply_texts(&control, &now).await;
-        last = now;
+        let now = settled(&mut changes, &reloader).await;
+        let _turn = reloader.turns.turn().await;
+        let last = reloader.turns.last();
+        // A file that changes again causes another notification.
+        if now == last || now != texts(files).await || is_cut(files, &now, &last) {
+            continue;
+        }
+        let _ = reloader.apply(now).await;
     }
 }
 
 /// Waits until the files have been unchanged long enough.
-async fn settled(
-    changes: &mut mpsc::Receiver<()>,
-    files: &[PathBuf],
-    last: &Texts,
-    options: &LoadOptions,
-) -> Texts {
-    let mut now = texts(files);
-    let mut quiet = QUIET;
+async fn settled(changes: &mut mpsc::Receiver<()>, reloader: &Reloader) -> Texts {
+    let files = &reloader.files[..];
+    let mut now = texts(files).await;
+    let mut quiet = DEBOUNCE;
     loop {
         tokio::time::sleep(quiet).await;
         while changes.try_recv().is_ok() {}
-        let then = std::mem::replace(&mut now, texts(files));
-        if now == *last {
+        let then = std::mem::replace(&mut now, texts(files).await);
+        let last = reloader.turns.last();
+        if now == last {
             return now;
         }
-        let needed = if loses(files, &now, last, options) {
-            QUIET_AFTER_LOSS
+        let needed = if loses(files, &now, &last, &reloader.options).await {
+            LOSS_DEBOUNCE
         } else {
-            QUIET
+            DEBOUNCE
         };
         if now == then && quiet >= needed {
             return now;
@@ -110,22 +142,24 @@ async fn settled(
 }
 
 /// Returns `true` if a change looks like a half-written file: servers are missing, or the end of the last line.
-fn loses(files: &[PathBuf], now: &Texts, last: &Texts, options: &LoadOptions) -> bool {
+async fn loses(files: &[PathBuf], now: &Texts, last: &Texts, options: &LoadOptions) -> bool {
     let unended = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.ends_with('\n'));
     let end_is_gone = now
         .iter()
         .zip(last)
         .any(|(now, last)| now != last && unended(now) && !unended(last));
-    let names = |texts: &Texts| -> Option<BTreeSet<ServerId>> {
-        let loaded = load_texts(&named(files, texts).ok()?, options).ok()?;
+    if end_is_gone {
+        return true;
+    }
+    let names = async |texts: &Texts| -> Option<BTreeSet<ServerId>> {
+        let loaded = load(named(files, texts).ok()?, options).await.ok()?;
         let servers = loaded.settings.servers.iter();
         Some(servers.map(|server| server.id.clone()).collect())
     };
-    let server_is_gone = || match (names(last), names(now)) {
+    match (names(last).await, names(now).await) {
         (Some(last), Some(now)) => !last.is_subset(&now),
         _ => false,
-    };
-    end_is_gone || server_is_gone()
+    }
 }
 
 /// Returns `true` if a file is empty or ends within a line of its previous text. It is then applied only on request.
@@ -154,53 +188,49 @@ fn is_cut(files: &[PathBuf], now: &Texts, last: &Texts) -> bool {
     cut
 }
 
-/// Reads the files again, applies the differences, logs the notices and returns them.
-///
-/// # Errors
-/// If the configuration is invalid; the previous one stays in use.
-pub(crate) async fn apply(control: &Control) -> Result<Vec<Notice>, Problems> {
-    apply_texts(control, &texts(&control.files)).await
-}
-
-async fn apply_texts(control: &Control, texts: &Texts) -> Result<Vec<Notice>, Problems> {
-    let Control {
-        files,
-        options,
-        built,
-        principal,
-        ..
-    } = control;
-    let named = named(files, texts).inspect_err(refused)?;
-    let mut loaded = load_texts(&named, options).inspect_err(refused)?;
-    let wrong = |message: String| {
-        let file = files.first().map_or(Path::new(""), PathBuf::as_path);
-        Problems::from(vec![problem(file, message)])
-    };
-    let live = control.live.upgrade();
-    let next = live
-        .as_ref()
-        .map(|live| live.next(control, &loaded.settings))
-        .transpose();
-    let next = next.map_err(wrong).inspect_err(refused)?;
-    let collisions = built.new_conflicts(&loaded.settings, principal).await;
-    collisions.map_err(Problems::from).inspect_err(refused)?;
-    let told = built.reload(&loaded.settings);
-    let told = told
-        .map_err(|error| wrong(error.to_string()))
-        .inspect_err(refused)?;
-    loaded.notices.extend(told);
-    if let (Some(live), Some(mut next)) = (live, next) {
-        loaded.notices.append(&mut next.notices);
-        live.take(built, next);
+impl Reloader {
+    /// Applies the differences to these texts, logs the notices and returns them. The caller has its turn.
+    ///
+    /// # Errors
+    /// If the configuration is invalid; the previous one stays in use.
+    async fn apply(&self, texts: Texts) -> Result<Vec<Notice>, Problems> {
+        let Control {
+            built, principal, ..
+        } = &self.control;
+        let named = named(&self.files, &texts);
+        self.turns.begin(texts);
+        let named = named.inspect_err(refused)?;
+        let mut loaded = load(named, &self.options).await.inspect_err(refused)?;
+        let wrong = |message: String| {
+            let file = self.files.first().map_or(Path::new(""), PathBuf::as_path);
+            Problems::from(vec![problem(file, message)])
+        };
+        let live = self.live.upgrade();
+        let next = live
+            .as_ref()
+            .map(|live| live.next(&self.control, &loaded.settings))
+            .transpose();
+        let next = next.map_err(wrong).inspect_err(refused)?;
+        let collisions = built.new_conflicts(&loaded.settings, principal).await;
+        collisions.map_err(Problems::from).inspect_err(refused)?;
+        let told = built.reload(&loaded.settings);
+        let told = told
+            .map_err(|error| wrong(error.to_string()))
+            .inspect_err(refused)?;
+        loaded.notices.extend(told);
+        if let (Some(live), Some(mut next)) = (live, next) {
+            loaded.notices.append(&mut next.notices);
+            live.take(built, next);
+        }
+        for notice in &loaded.notices {
+            tracing::warn!("{notice}");
+        }
+        tracing::info!(
+            servers = loaded.settings.servers.len(),
+            "configuration applied"
+        );
+        Ok(loaded.notices)
     }
-    for notice in &loaded.notices {
-        tracing::warn!("{notice}");
-    }
-    tracing::info!(
-        servers = loaded.settings.servers.len(),
-        "configuration applied"
-    );
-    Ok(loaded.notices)
 }
 
 fn refused(problems: &Problems) {
@@ -217,10 +247,6 @@ fn folder(file: &Path) -> Option<PathBuf> {
     } else {
         folder.to_path_buf()
     })
-}
-
-fn texts(files: &[PathBuf]) -> Texts {
-    files.iter().map(|file| read_text(file).ok()).collect()
 }
 
 /// Pairs the texts with their file names.

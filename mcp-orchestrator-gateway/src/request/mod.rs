@@ -1,5 +1,6 @@
 //! What all requests have in common: origin, host, proxies, CORS, and the challenge to callers without a token.
 
+pub(crate) mod connection;
 pub(crate) mod cors;
 pub(crate) mod forwarded;
 pub(crate) mod head;

@@ -17,6 +17,7 @@ use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::{Error, ErrorKind};
 use serde_json::json;
 
+use super::connection::OverTls;
 use super::forwarded::Forwarded;
 use super::head::Head;
 use super::{cors, validate};
@@ -25,15 +26,6 @@ use crate::options::Options;
 
 /// The path of the metadata.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
-
-/// The authorization servers that issue tokens for the endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProtectedResource {
-    /// The accepted issuers.
-    pub authorization_servers: Vec<String>,
-    /// The scopes that a token must have.
-    pub scopes: Vec<String>,
-}
 
 /// Serves the metadata of every gateway, below `/.well-known/oauth-protected-resource`. It requires no token.
 ///
@@ -145,7 +137,7 @@ fn base(options: &Options, parts: &Parts) -> Option<PublicUrl> {
     let host = forwarded.and_then(|forwarded| forwarded.host.as_deref());
     let host = host.or_else(|| parts.headers.get(HOST)?.to_str().ok());
     let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))?;
-    let https = parts.extensions.get::<crate::serve::OverTls>().is_some()
+    let https = parts.extensions.get::<OverTls>().is_some()
         || forwarded.is_some_and(|forwarded| forwarded.https);
     let scheme = if https { "https" } else { "http" };
     format!("{scheme}://{host}").parse().ok()

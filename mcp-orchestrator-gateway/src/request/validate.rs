@@ -124,14 +124,14 @@ pub(crate) fn media_types(head: &Head<'_>) -> Result<()> {
 
 /// Strips a byte-order mark, which some clients send although JSON does not allow it.
 pub(crate) fn strip_mark(body: Bytes) -> Bytes {
-    if body.starts_with(MARK) {
-        return body.slice(MARK.len()..);
+    if body.starts_with(BYTE_ORDER_MARK) {
+        return body.slice(BYTE_ORDER_MARK.len()..);
     }
     body
 }
 
 /// U+FEFF in UTF-8.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Rejects a body that is not `application/json`.
 pub(crate) fn is_json(head: &Head<'_>) -> Result<()> {

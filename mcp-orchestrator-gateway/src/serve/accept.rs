@@ -41,13 +41,13 @@ pub(super) fn refuse(stream: TcpStream, why: Full) -> io::Result<()> {
 
 /// A warning that may occur very often. It is logged at most once per interval, with the number of suppressed ones.
 #[derive(Debug)]
-pub(super) struct Seldom {
+pub(super) struct RateLimitedWarning {
     what: &'static str,
     last: Option<Instant>,
     missed: usize,
 }
 
-impl Seldom {
+impl RateLimitedWarning {
     pub(super) fn new(what: &'static str) -> Self {
         Self {
             what,

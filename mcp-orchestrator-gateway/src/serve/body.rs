@@ -1,7 +1,6 @@
 //! Bodies of a connection: a request body must keep arriving, and a response body keeps the connection in use.
 
 use std::any::Any;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,30 +16,7 @@ use tokio::time::{Instant, Sleep};
 use super::ConnectionLimits;
 use super::connections::Busy;
 use super::stalls::{Piece, Stalls};
-
-/// A request body arrived too slowly.
-#[derive(Debug)]
-pub(crate) struct TooSlow;
-
-impl fmt::Display for TooSlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request body came too slowly")
-    }
-}
-
-impl std::error::Error for TooSlow {}
-
-/// Returns `true` if a body could not be read because it arrived too slowly.
-pub(crate) fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<TooSlow>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
-}
+use crate::request::connection::TooSlow;
 
 /// A request body with a deadline that moves as long as bytes arrive fast enough.
 pub(super) struct TimedBody {

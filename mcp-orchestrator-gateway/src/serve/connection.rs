@@ -1,11 +1,10 @@
 //! One connection: TLS if the listener has it, HTTP version negotiation, requests, and their deadlines.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,31 +14,28 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::body::{BusyBody, TimedBody};
+use super::body::TimedBody;
 use super::connections::{Admitted, Slot};
 use super::quiet::Quiet;
 use super::stalls::Stalls;
 use super::stream::Draining;
 use super::{ConnectionLimits, LiveRoutes};
 use crate::limits;
+use crate::request::connection::OverTls;
 use crate::request::forwarded::Forwarded;
 
 /// How long a graceful close of a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Request extension that marks requests received over TLS.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OverTls;
-
 /// Properties of a connection that its requests inherit.
 #[derive(Clone, Copy)]
-pub(super) struct About {
+pub(super) struct ConnectionInfo {
     peer: SocketAddr,
     loopback: bool,
     tls: bool,
 }
 
-impl About {
+impl ConnectionInfo {
     pub(super) fn new(peer: SocketAddr, loopback: bool) -> Self {
         Self {
             peer,
@@ -66,7 +62,7 @@ impl About {
 }
 
 /// The routes and the TLS configuration that a connection is served with, and when it ends.
-pub(super) struct Door {
+pub(super) struct ConnectionService {
     pub(super) routes: LiveRoutes,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::Tls>,
@@ -83,12 +79,12 @@ enum Cause {
     Idle,
 }
 
-impl Door {
+impl ConnectionService {
     /// Performs the TLS handshake if the listener has TLS, then serves the connection.
     pub(super) async fn accept(
         self,
         stream: TcpStream,
-        (about, limits): (About, ConnectionLimits),
+        (about, limits): (ConnectionInfo, ConnectionLimits),
         admitted: Admitted,
     ) {
         // Without TCP_NODELAY, a small event would wait until the previous one is acknowledged.
@@ -109,7 +105,7 @@ impl Door {
             if let Some(tls) = self.tls {
                 match tls.accept(stream, limits.handshake_timeout).await {
                     Ok(stream) => {
-                        let about = About { tls: true, ..about };
+                        let about = ConnectionInfo { tls: true, ..about };
                         serve(stream, (about, limits), self.routes, (&slot, stopping)).await;
                     }
                     Err(error) => {
@@ -155,7 +151,7 @@ fn builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
 
 async fn serve<S>(
     stream: S,
-    (about, limits): (About, ConnectionLimits),
+    (about, limits): (ConnectionInfo, ConnectionLimits),
     live: LiveRoutes,
     (slot, stopping): (&Arc<Slot>, CancellationToken),
 ) where
@@ -167,15 +163,11 @@ async fn serve<S>(
     let service = service_fn(move |mut request: Request<Incoming>| {
         let routes = live.0.load_full();
         about.tell(&mut request, routes.trusted());
-        let mut busy = held.request();
         let stalls = (request.version() == Version::HTTP_2).then(|| Arc::clone(&handed));
+        let busy = held.request();
         let (parts, body) = request.into_parts();
-        let answer = routes.answer((parts, TimedBody::new(body, &timed)), about.peer);
-        async move {
-            let response: Response<_> = answer.await;
-            busy.answered();
-            Ok::<_, Infallible>(response.map(|body| BusyBody::new(body, busy, stalls)))
-        }
+        let request = (parts, TimedBody::new(body, &timed));
+        routes.answer(request, about.peer, (busy, stalls))
     });
     let builder = builder(&limits);
     let stream = TokioIo::new(Draining::new(stream, limits.write_timeout));

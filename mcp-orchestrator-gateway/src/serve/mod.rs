@@ -20,16 +20,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::accept::{ACCEPT_RETRY_INTERVAL, Seldom, refuse};
-pub(crate) use self::body::is_too_slow;
-pub(crate) use self::connection::OverTls;
-use self::connection::{About, Door};
+use self::accept::{ACCEPT_RETRY_INTERVAL, RateLimitedWarning, refuse};
+use self::connection::{ConnectionInfo, ConnectionService};
 #[cfg(feature = "pages")]
 pub(crate) use self::connections::network;
 use self::connections::{Connections, Full};
 pub use self::limits::ConnectionLimits;
-#[cfg(feature = "pages")]
-pub(crate) use self::routes::Peer;
 pub use self::routes::{LiveRoutes, Routes};
 use crate::health::{Readiness, health_router};
 
@@ -94,8 +90,8 @@ struct Server {
     tracker: TaskTracker,
     stopping: CancellationToken,
     cut: CancellationToken,
-    failures: Seldom,
-    refusals: Seldom,
+    failures: RateLimitedWarning,
+    refusals: RateLimitedWarning,
 }
 
 impl Server {
@@ -110,8 +106,8 @@ impl Server {
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
-            failures: Seldom::new("connections cannot be accepted"),
-            refusals: Seldom::new("connection refused"),
+            failures: RateLimitedWarning::new("connections cannot be accepted"),
+            refusals: RateLimitedWarning::new("connection refused"),
             routes,
         }
     }
@@ -121,8 +117,8 @@ impl Server {
         let shared = is_shared(peer.ip(), self.routes.0.load().trusted());
         match self.connections.admit((!shared).then_some(peer.ip())) {
             Ok(admitted) => {
-                let about = About::new(peer, self.loopback);
-                let door = Door {
+                let about = ConnectionInfo::new(peer, self.loopback);
+                let door = ConnectionService {
                     routes: self.routes.clone(),
                     #[cfg(feature = "tls")]
                     tls: self.tls.clone(),

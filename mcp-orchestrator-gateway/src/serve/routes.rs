@@ -1,6 +1,8 @@
 //! What a listener serves: the endpoint, and additional routes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::any::Any;
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -12,23 +14,19 @@ use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{Request, StatusCode};
 use mcp_orchestrator_core::auth::Network;
+use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::protocol::Era;
 use mcp_orchestrator_core::{Error, ErrorKind};
 use tower::ServiceExt as _;
 
 use super::ConnectionLimits;
-use super::body::{TimedBody, panicked};
+use super::body::{BusyBody, TimedBody, panicked};
+use super::connections::Busy;
+use super::stalls::Stalls;
 use crate::errors;
 use crate::mcp::endpoint::Endpoint;
+use crate::request::connection::Peer;
 use crate::request::protected_resource::well_known;
-
-/// Request extension with the address of the peer.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(feature = "pages"),
-    expect(dead_code, reason = "only pages ask for it")
-)]
-pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// What a listener serves: the endpoint, which receives its requests directly, and additional routes.
 #[derive(Clone, Debug, Default)]
@@ -91,31 +89,46 @@ impl Routes {
         endpoint.map_or(&[], |endpoint| &endpoint.options().trusted_proxies)
     }
 
+    /// Returns the endpoint and the gateway of a path, if it is a path of the endpoint.
+    fn gateway(&self, path: &str) -> Option<(&Endpoint, GatewayId)> {
+        let endpoint = self.endpoint.as_ref()?;
+        Some((endpoint, endpoint.gateway(path)?))
+    }
+
     /// Answers a request from this peer. A panic fails only this request.
     ///
-    /// The request is passed in parts that are borrowed from here on, because a connection moves this future and
-    /// everything in it.
-    pub(super) async fn answer(
+    /// A connection moves this future, so what it is made of is captured and borrowed: each function below that took
+    /// the request by value would enlarge the future by a copy of it.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn stores each of its arguments twice"
+    )]
+    pub(super) fn answer(
         self: Arc<Self>,
         (parts, mut body): (Parts, TimedBody),
         peer: SocketAddr,
-    ) -> Response {
-        if let Some(endpoint) = &self.endpoint
-            && let Some(gateway) = endpoint.gateway(parts.uri.path())
-        {
-            let answer = endpoint.answer(gateway, &parts, &mut body);
-            let answer = AssertUnwindSafe(answer).catch_unwind().await;
-            return answer.unwrap_or_else(|panic| {
-                let error = Error::new(ErrorKind::Internal, panicked(panic));
-                let mut response = errors::response(&error, None, Era::Legacy);
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            });
+        (mut busy, stalls): (Busy, Option<Arc<Stalls>>),
+    ) -> impl Future<Output = Result<http::Response<BusyBody>, Infallible>> + Send {
+        async move {
+            let response = if let Some((endpoint, gateway)) = self.gateway(parts.uri.path()) {
+                // Pinned here, because a wrapper that takes the future by value moves it.
+                let answer = std::pin::pin!(endpoint.answer(gateway, &parts, &mut body));
+                let answer = AssertUnwindSafe(answer).catch_unwind().await;
+                answer.unwrap_or_else(endpoint_panicked)
+            } else {
+                Box::pin(self.other(parts, body, peer)).await
+            };
+            busy.answered();
+            Ok(response.map(|body| BusyBody::new(body, busy, stalls)))
         }
+    }
+
+    /// Answers a request that is not for the endpoint.
+    async fn other(&self, parts: Parts, body: TimedBody, peer: SocketAddr) -> Response {
         let others = self.others.clone();
         let mut request = Request::from_parts(parts, Body::new(body));
         request.extensions_mut().insert(Peer(peer.ip()));
-        let answer = AssertUnwindSafe(Box::pin(others.oneshot(request)));
+        let answer = AssertUnwindSafe(others.oneshot(request));
         match answer.catch_unwind().await {
             Ok(answer) => answer.unwrap_or_else(|never| match never {}),
             Err(panic) => {
@@ -124,6 +137,14 @@ impl Routes {
             }
         }
     }
+}
+
+/// Returns the response of the endpoint to a request that panicked.
+fn endpoint_panicked(panic: Box<dyn Any + Send>) -> Response {
+    let error = Error::new(ErrorKind::Internal, panicked(panic));
+    let mut response = errors::response(&error, None, Era::Legacy);
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response
 }
 
 /// Routes that can be replaced while they are served. A request is answered by the routes at its arrival.

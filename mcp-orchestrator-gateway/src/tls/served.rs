@@ -18,7 +18,7 @@ use super::*;
 use crate::{Routes, Shutdown, serve_with};
 
 /// The time limit of each step.
-const PATIENCE: Duration = Duration::from_secs(20);
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Performs a handshake that trusts only this certificate.
 async fn agreed(address: SocketAddr, trusted: &[u8]) -> io::Result<ClientStream<TcpStream>> {
@@ -50,7 +50,7 @@ async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
         }
         String::from_utf8_lossy(&answer).into_owned()
     };
-    tokio::time::timeout(PATIENCE, asked).await.unwrap()
+    tokio::time::timeout(STEP_TIMEOUT, asked).await.unwrap()
 }
 
 fn shown(stream: &ClientStream<TcpStream>) -> &[u8] {

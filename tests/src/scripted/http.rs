@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use mcp_orchestrator_core::server::ServerSpec;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -161,7 +162,7 @@ impl Upstream {
 
 impl Shared {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 
     /// Returns `true` if the session exists, and counts the use.
@@ -214,9 +215,9 @@ fn is_response(say: &Say) -> bool {
 }
 
 /// Counts requests that are dropped before they are complete.
-struct Left(Arc<Shared>, bool);
+struct DropCounter(Arc<Shared>, bool);
 
-impl Drop for Left {
+impl Drop for DropCounter {
     fn drop(&mut self) {
         if self.1 {
             self.0.table().left += 1;
@@ -292,7 +293,7 @@ async fn post(
         server.take(body, headers, call, general).await;
         return status(StatusCode::ACCEPTED);
     }
-    let mut left = Left(Arc::clone(shared), true);
+    let mut left = DropCounter(Arc::clone(shared), true);
     shared
         .table()
         .tasks
@@ -340,7 +341,7 @@ fn everybody(shared: &Arc<Shared>) -> Out {
 }
 
 fn get(shared: &Arc<Shared>, id: &str, last: Option<String>) -> Response {
-    let left = Left(Arc::clone(shared), false);
+    let left = DropCounter(Arc::clone(shared), false);
     if let Some(last) = last {
         let rest = shared.table().cut.remove(&last);
         return match rest {
@@ -364,7 +365,7 @@ fn events(
     shared: &Arc<Shared>,
     first: Option<Say>,
     said: mpsc::UnboundedReceiver<Say>,
-    left: Left,
+    left: DropCounter,
 ) -> Response {
     let from = (Some((said, left)), first, Arc::clone(shared));
     let stream = stream::unfold(from, |(from, first, shared)| async move {

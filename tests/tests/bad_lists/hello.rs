@@ -36,7 +36,7 @@ async fn the_first_client_of_a_server_receives_its_instructions() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_start_keeps_the_first_client_waiting_once() {
+async fn failing_server_delays_only_the_first_client() {
     let mut mute = scripted("mute", &["--mute"]);
     mute.limits.start_timeout = Duration::from_mins(5);
     let server = saying(json!({ "tools": {} })).await;
@@ -82,7 +82,7 @@ async fn lists_that_no_server_has_are_answered_as_the_server_would() {
 }
 
 #[tokio::test]
-async fn a_list_that_a_server_declares_and_lacks_is_answered_as_the_server_would() {
+async fn declared_but_unimplemented_list_gets_the_servers_error() {
     const SIDE: [&str; 3] = ["prompts/list", "resources/list", "resources/templates/list"];
     for lacking in SIDE {
         let server = Lister::start(move |asked| {

@@ -2,11 +2,13 @@
 
 use mcp_orchestrator_core::limits::{MAX_IDLE_PAGES, MAX_LIST_ITEMS, MAX_LIST_PAGES};
 use mcp_orchestrator_tests::gateway::Gateway;
-use mcp_orchestrator_tests::lister::{Answer, Asked, Lister, tools};
+use mcp_orchestrator_tests::lister::{Answer, Lister, ReceivedRequest, tools};
 use serde_json::{Value, json};
 
 /// A server that returns these tools and this next cursor for a given cursor.
-async fn paged(page: impl Fn(&Asked) -> (Vec<String>, Value) + Send + Sync + 'static) -> Lister {
+async fn paged(
+    page: impl Fn(&ReceivedRequest) -> (Vec<String>, Value) + Send + Sync + 'static,
+) -> Lister {
     Lister::start(move |asked| {
         if !asked.is("tools/list") {
             return Answer::Usual;

@@ -3,7 +3,7 @@
 use mcp_orchestrator_core::limits::{MAX_NAME_LEN, MAX_URI_LEN};
 use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::gateway::Gateway;
-use mcp_orchestrator_tests::lister::{Answer, Asked, Lister, tools};
+use mcp_orchestrator_tests::lister::{Answer, Lister, ReceivedRequest, tools};
 use serde_json::{Value, json};
 
 /// A server that lists these templates and resources and can read any URI. Its tool `t` returns a link to its argument
@@ -13,7 +13,7 @@ async fn server(name: &'static str, templates: &[&str], resources: &[&str]) -> L
     let templates: Vec<Value> = templates.iter().map(template).collect();
     let resource = |one: &&str| json!({ "uri": one, "name": "n" });
     let resources: Vec<Value> = resources.iter().map(resource).collect();
-    Lister::start(move |asked: &Asked| {
+    Lister::start(move |asked: &ReceivedRequest| {
         let uri = &asked.params["arguments"]["uri"];
         Answer::result(&match &asked.method[..] {
             "tools/list" => tools(&["t"]),

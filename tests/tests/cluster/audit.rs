@@ -18,7 +18,7 @@ pub(crate) struct Audit {
 
 /// The recorded writes.
 #[derive(Debug, Default)]
-pub(crate) struct Writes {
+pub(crate) struct RecordedWrites {
     /// Writes per resource.
     pub(crate) counts: BTreeMap<String, usize>,
     /// The most writes with the name of one instance, which all its objects share.
@@ -27,7 +27,7 @@ pub(crate) struct Writes {
     pub(crate) at_once: usize,
 }
 
-impl Writes {
+impl RecordedWrites {
     pub(crate) fn total(&self) -> usize {
         self.counts.values().sum()
     }
@@ -52,10 +52,10 @@ impl Audit {
     }
 
     /// Returns the writes since the last call.
-    pub(crate) fn writes(&mut self) -> Writes {
+    pub(crate) fn writes(&mut self) -> RecordedWrites {
         let mut file = std::fs::File::open(&self.file).unwrap();
         file.seek(SeekFrom::Start(self.from)).unwrap();
-        let (mut writes, mut edges) = (Writes::default(), Vec::new());
+        let (mut writes, mut edges) = (RecordedWrites::default(), Vec::new());
         let mut names = BTreeMap::new();
         for line in BufReader::new(&file).lines() {
             let line = line.unwrap();

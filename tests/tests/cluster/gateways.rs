@@ -10,7 +10,7 @@ use crate::stage::{Stage, becomes, both, end, finish, readiness, restart, soon};
 
 const SERVERS: [&str; 2] = ["pipe", "web"];
 /// Errors that callers may get while the gateway itself is gone.
-const GONE: &[&str] = &["http: "];
+const GATEWAY_DOWN_ERRORS: &[&str] = &["http: "];
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
@@ -83,7 +83,7 @@ async fn restarted_gateway_rejoins_the_same_processes() {
     let gateway = stage.run("one", Some(address)).await;
     load.good_since(Instant::now()).await;
     let report = load.seen(since);
-    report.allow(GONE);
+    report.allow(GATEWAY_DOWN_ERRORS);
     report.row("gateway killed, and started again");
     assert_eq!(stage.processes().await, before, "no process was touched");
     finish(stage, gateway, load, &SERVERS).await;
@@ -91,7 +91,7 @@ async fn restarted_gateway_rejoins_the_same_processes() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster: .ci/kubernetes runs it"]
-async fn a_second_gateway_waits_and_takes_over() {
+async fn standby_gateway_waits_and_takes_over() {
     let stage = Stage::new("second").await;
     stage.configure("one", &both());
     stage.configure("two", &both());

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_orchestrator_tests::client::{Client, LEGACY, MODERN, call_params, json, modern_body};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -13,11 +14,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// A call that takes longer counts as hung.
-const LONGEST: Duration = Duration::from_secs(100);
+const HUNG_AFTER: Duration = Duration::from_secs(100);
 /// Consecutive successful calls after which a client counts as served again.
-const ENOUGH: usize = 3;
+const RECOVERED_AFTER_CALLS: usize = 3;
 /// Clients per era.
-const EACH: usize = 2;
+const CLIENTS_PER_ERA: usize = 2;
 
 /// The record of one call.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ impl Load {
             stop: CancellationToken::new(),
             clients: JoinSet::new(),
         };
-        for client in 0..2 * EACH {
+        for client in 0..2 * CLIENTS_PER_ERA {
             let dialect = match client % 2 {
                 0 => Dialect::Modern,
                 _ => Dialect::Legacy(None),
@@ -98,28 +99,32 @@ impl Load {
                 news.await;
             }
         };
-        if timeout(2 * LONGEST, good).await.is_err() {
-            let seen = self.log.seen.lock().unwrap();
+        if timeout(2 * HUNG_AFTER, good).await.is_err() {
+            let seen = self.log.seen.lock();
             let last: Vec<_> = seen.iter().rev().take(12).collect();
             panic!("calls do not become good again: {last:#?}");
         }
     }
 
     fn is_good(&self, since: Instant) -> bool {
-        let seen = self.log.seen.lock().unwrap();
-        (0..2 * EACH).all(|client| {
+        let seen = self.log.seen.lock();
+        (0..2 * CLIENTS_PER_ERA).all(|client| {
             self.servers.iter().all(|server| {
                 let own = seen.iter().rev();
                 let mut own = own.filter(|it| it.client == client && it.server == *server);
                 let good = |it: &Seen| it.error.is_none() && it.began >= since;
-                own.by_ref().take(ENOUGH).filter(|it| good(it)).count() == ENOUGH
+                own.by_ref()
+                    .take(RECOVERED_AFTER_CALLS)
+                    .filter(|it| good(it))
+                    .count()
+                    == RECOVERED_AFTER_CALLS
             })
         })
     }
 
     /// Returns the calls that ended since this time.
     pub(crate) fn seen(&self, since: Instant) -> Report {
-        let seen = self.log.seen.lock().unwrap();
+        let seen = self.log.seen.lock();
         let since_then = seen.iter().filter(|it| it.ended >= since);
         Report {
             since,
@@ -130,7 +135,7 @@ impl Load {
     /// Stops the clients and checks that none hangs.
     pub(crate) async fn end(mut self) {
         self.stop.cancel();
-        while let Some(ended) = timeout(LONGEST, self.clients.join_next()).await.unwrap() {
+        while let Some(ended) = timeout(HUNG_AFTER, self.clients.join_next()).await.unwrap() {
             ended.unwrap();
         }
     }
@@ -243,10 +248,12 @@ impl Caller {
                     return;
                 }
                 let began = Instant::now();
-                let called = timeout(LONGEST, self.call(&server, n)).await;
+                let called = timeout(HUNG_AFTER, self.call(&server, n)).await;
                 let error = match called {
                     Ok(called) => called.err(),
-                    Err(_) => Some(format!("hung: {server} did not answer within {LONGEST:?}")),
+                    Err(_) => Some(format!(
+                        "hung: {server} did not answer within {HUNG_AFTER:?}"
+                    )),
                 };
                 let seen = Seen {
                     client: self.client,
@@ -255,7 +262,7 @@ impl Caller {
                     ended: Instant::now(),
                     error,
                 };
-                self.log.seen.lock().unwrap().push(seen);
+                self.log.seen.lock().push(seen);
                 self.log.news.notify_waiters();
                 // The pace of the load.
                 sleep(Duration::from_millis(20)).await;

@@ -18,7 +18,7 @@ use crate::stage::{Stage, becomes, both, end, finish, restart, soon};
 const SERVERS: [&str; 2] = ["pipe", "web"];
 
 /// Errors that callers may get while a process of the cluster is down.
-const AWAY: &[&str] = &[
+const OUTAGE_ERRORS: &[&str] = &[
     "was lost",
     "connection",
     "cluster",
@@ -64,7 +64,13 @@ async fn outage_of_a_cluster_process_ends_no_server() {
         let since = Instant::now();
         let restarted = restart(process, seconds).status().await;
         assert!(restarted.unwrap().success(), "{process}");
-        recovers(&load, since, AWAY, &format!("{process} down {seconds} s")).await;
+        recovers(
+            &load,
+            since,
+            OUTAGE_ERRORS,
+            &format!("{process} down {seconds} s"),
+        )
+        .await;
         api_is_back(&stage).await;
         assert_eq!(stage.processes().await, before, "{process}: same processes");
     }
@@ -87,7 +93,7 @@ async fn silent_api_server_delays_calls_and_ends_no_server() {
     // The duration of the fault.
     sleep(Duration::from_secs(40)).await;
     proxy.resume();
-    recovers(&load, since, AWAY, "API server silent 40 s").await;
+    recovers(&load, since, OUTAGE_ERRORS, "API server silent 40 s").await;
     assert_eq!(stage.processes().await, before, "no process was touched");
     finish(stage, gateway, load, &SERVERS).await;
 }
@@ -117,7 +123,7 @@ async fn stopped_instances_start_after_an_api_server_outage() {
     let load = Load::on(gateway.address, &SERVERS).await;
     assert!(outage.wait().await.unwrap().success());
     let fault = "instances at zero woken during an API server outage of 25 s";
-    recovers(&load, since, AWAY, fault).await;
+    recovers(&load, since, OUTAGE_ERRORS, fault).await;
     load.end().await;
     end(gateway).await;
     stage.space.leave().await;
@@ -138,7 +144,7 @@ async fn gateway_killed_during_an_api_server_outage_rejoins_the_same_processes()
     soon("its end", gateway.child.wait()).await.unwrap();
     let gateway = stage.run("one", Some(address)).await;
     assert!(outage.wait().await.unwrap().success());
-    let reasons = [AWAY, &["http: "]].concat();
+    let reasons = [OUTAGE_ERRORS, &["http: "]].concat();
     let fault = "gateway killed while the API server is down 30 s";
     recovers(&load, since, &reasons, fault).await;
     assert_eq!(stage.processes().await, before, "no process was touched");

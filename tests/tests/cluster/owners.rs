@@ -2,7 +2,7 @@
 //! orchestrator undoes when it ends.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -26,6 +26,7 @@ use mcp_orchestrator_core::runtime::kubernetes::{KubernetesBackend, KubernetesOp
 use mcp_orchestrator_core::seal::StateKey;
 use mcp_orchestrator_core::server::{CredentialSlot, Injection, ServerSpec, SlotForm};
 use mcp_orchestrator_core::{Orchestrator, Result};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -51,7 +52,7 @@ impl Default for Vault {
 
 impl Vault {
     fn credential(&self, person: &str) -> Option<Arc<Credential>> {
-        let (version, token) = self.tokens.lock().unwrap().get(person)?.clone();
+        let (version, token) = self.tokens.lock().get(person)?.clone();
         let slot = SlotName::new("token").unwrap();
         Some(Arc::new(Credential {
             owner: Owner::User(PrincipalId::new(person).unwrap()),
@@ -64,7 +65,7 @@ impl Vault {
 
     pub(crate) fn put(&self, server: &ServerSpec, person: &str, token: &str) {
         {
-            let mut tokens = self.tokens.lock().unwrap();
+            let mut tokens = self.tokens.lock();
             let entry = tokens.entry(person.to_owned()).or_default();
             *entry = (entry.0 + 1, token.to_owned());
         }

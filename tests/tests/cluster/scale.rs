@@ -19,9 +19,9 @@ use crate::stage::{Stage, end, readiness, web};
 use crate::wake::{LONG, all};
 
 /// The number of instances, unless MCP_ORCHESTRATOR_TEST_MANY overrides it.
-const MANY: usize = 2000;
+const INSTANCES: usize = 2000;
 /// Concurrent writes. The log records the end of a write a moment later than the client sees it.
-const AT_ONCE: usize = 16 + 16;
+const MAX_CONCURRENT_WRITES: usize = 16 + 16;
 /// The most additional memory of a gateway, in KiB.
 const MEMORY: u64 = 64 << 10;
 /// The time limit for a gateway that comes back.
@@ -31,7 +31,7 @@ const TRIES: usize = 3;
 
 fn many() -> usize {
     let asked = std::env::var("MCP_ORCHESTRATOR_TEST_MANY").ok();
-    asked.map_or(MANY, |number| number.parse().unwrap())
+    asked.map_or(INSTANCES, |number| number.parse().unwrap())
 }
 
 /// Returns the resident memory of a process, in KiB.
@@ -120,7 +120,7 @@ async fn two_thousand_instances_start_go_idle_and_survive_a_restart() {
         let (taken, writes) = (resident(std::process::id()), audit.writes());
         let taken = taken.saturating_sub(at_rest);
         eprintln!("{what}: {writes:?}, {taken} KiB more than at rest");
-        assert!(writes.each <= most && writes.at_once <= AT_ONCE);
+        assert!(writes.each <= most && writes.at_once <= MAX_CONCURRENT_WRITES);
         // In addition to the instances' writes: one for the owner.
         assert!(writes.total() <= most * many + 1);
         assert!(taken <= MEMORY);
@@ -130,7 +130,7 @@ async fn two_thousand_instances_start_go_idle_and_survive_a_restart() {
             assert!(stopped.iter().all(Result::is_ok), "{stopped:?}");
             let writes = audit.writes();
             eprintln!("stopped: {writes:?}");
-            assert!(writes.each <= 1 && writes.at_once <= AT_ONCE);
+            assert!(writes.each <= 1 && writes.at_once <= MAX_CONCURRENT_WRITES);
             assert!(writes.total() <= many);
             assert_eq!(running(&stage).await, 0, "all rest");
         }

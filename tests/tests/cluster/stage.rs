@@ -15,18 +15,18 @@ use mcp_orchestrator_tests::wait::{LONG, signal};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::cluster::{Space, space};
+use crate::cluster::{TestNamespace, space};
 use crate::load::Load;
 
 /// The time limit for operations of a cluster, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The file of the state key in the state directory.
 const KEY: &str = "state.key";
 
 /// The environment of a test.
 pub(crate) struct Stage {
-    pub(crate) space: Space,
+    pub(crate) space: TestNamespace,
     kubeconfig: PathBuf,
     folders: Folders,
 }
@@ -72,9 +72,9 @@ pub(crate) fn both() -> Value {
 }
 
 pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    match timeout(PATIENCE, future).await {
+    match timeout(CLUSTER_TIMEOUT, future).await {
         Ok(output) => output,
-        Err(_) => panic!("{what}: not within {PATIENCE:?}"),
+        Err(_) => panic!("{what}: not within {CLUSTER_TIMEOUT:?}"),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::stage::{Stage, becomes, end, image};
 
 /// Instances that are woken concurrently.
-const WOKEN: usize = 30;
+const INSTANCES: usize = 30;
 /// The time limit for all of them on a small machine.
 pub(crate) const LONG: Duration = Duration::from_mins(15);
 
@@ -44,7 +44,9 @@ async fn thirty_idle_instances_are_started_by_concurrent_calls() {
             "type": "http", "stop_grace": "1s", "idle_timeout": "2s",
         })
     };
-    let servers: Map<_, _> = (0..WOKEN).map(|n| (format!("s{n}"), server())).collect();
+    let servers: Map<_, _> = (0..INSTANCES)
+        .map(|n| (format!("s{n}"), server()))
+        .collect();
     stage.configure("one", &Value::Object(servers));
     let gateway = stage.run("one", None).await;
     let address = gateway.address;
@@ -58,7 +60,7 @@ async fn thirty_idle_instances_are_started_by_concurrent_calls() {
         assert_eq!(answer["result"]["echo"], mark, "{answer}");
         began.elapsed()
     };
-    all("called", (0..WOKEN).map(call)).await;
+    all("called", (0..INSTANCES).map(call)).await;
     becomes("all at rest", || async {
         let all = stage
             .space
@@ -67,17 +69,19 @@ async fn thirty_idle_instances_are_started_by_concurrent_calls() {
             .await
             .unwrap();
         let rest = |it: &Deployment| it.spec.as_ref().unwrap().replicas == Some(0);
-        all.items.len() == WOKEN && all.items.iter().all(rest) && stage.processes().await.is_empty()
+        all.items.len() == INSTANCES
+            && all.items.iter().all(rest)
+            && stage.processes().await.is_empty()
     })
     .await;
-    let mut took = all("woken", (0..WOKEN).map(call)).await;
+    let mut took = all("woken", (0..INSTANCES).map(call)).await;
     took.sort();
     let ms = |at: usize| took[at].as_millis();
     eprintln!(
-        "a wake of {WOKEN}: fastest {} ms, median {} ms, slowest {} ms",
+        "a wake of {INSTANCES}: fastest {} ms, median {} ms, slowest {} ms",
         ms(0),
-        ms(WOKEN / 2),
-        ms(WOKEN - 1)
+        ms(INSTANCES / 2),
+        ms(INSTANCES - 1)
     );
     end(gateway).await;
     stage.space.leave().await;

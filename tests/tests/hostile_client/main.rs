@@ -11,6 +11,7 @@ mod bodies;
 mod connections;
 mod frames;
 mod http2;
+mod memory;
 mod odd;
 mod panics;
 mod programs;

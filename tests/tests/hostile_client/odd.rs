@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::raw::Raw;
 
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn initialize() -> String {
     format!(
@@ -51,13 +51,13 @@ async fn trailing_slash_in_the_path_is_accepted() {
 async fn byte_order_mark_before_a_message_is_skipped() {
     let gateway = gateway().await;
     let client = gateway.client("ann");
-    let marked = [MARK, initialize().as_bytes()].concat();
+    let marked = [BYTE_ORDER_MARK, initialize().as_bytes()].concat();
     let mut answer = client.send("POST", &[], &marked).await;
     let session = answer.header("mcp-session-id").unwrap().to_owned();
     assert!(answer.json().await["result"].is_object());
     let legacy = [("mcp-session-id", &session[..])];
     let notified = [
-        MARK,
+        BYTE_ORDER_MARK,
         br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
     ]
     .concat();
@@ -70,12 +70,16 @@ async fn byte_order_mark_before_a_message_is_skipped() {
         ("mcp-method", "tools/list"),
     ];
     let mut answer = client
-        .send("POST", &headers, &[MARK, modern.as_bytes()].concat())
+        .send(
+            "POST",
+            &headers,
+            &[BYTE_ORDER_MARK, modern.as_bytes()].concat(),
+        )
         .await;
     let answer = answer.json().await;
     assert!(answer["result"]["tools"].is_array(), "{answer}");
     // Anywhere else it is not valid JSON.
-    let after = [initialize().as_bytes(), MARK].concat();
+    let after = [initialize().as_bytes(), BYTE_ORDER_MARK].concat();
     assert_eq!(client.send("POST", &[], &after).await.status, 400);
 }
 

@@ -11,12 +11,12 @@ use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::gateway::Gateway;
 use serde_json::{Value, json};
 
-use crate::raw::{Act, Raw, Request, events_with, json_status, said, say, usual};
+use crate::raw::{Raw, RawAction, Request, events_with, json_status, said, say, usual};
 
 const JSON: &str = "content-type: application/json";
 
 /// Calls a tool of this server as a legacy and as a modern client, and returns both answers.
-async fn ask(call: impl Fn(&Request) -> Vec<Act> + Send + Sync + 'static) -> [Value; 2] {
+async fn ask(call: impl Fn(&Request) -> Vec<RawAction> + Send + Sync + 'static) -> [Value; 2] {
     let upstream = Raw::start(move |request| usual(request).unwrap_or_else(|| call(request))).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let legacy = gateway.session().await.tool("t", "{}").await;
@@ -90,10 +90,10 @@ async fn compressed_stream_delivers_events_as_they_arrive() {
                 .write_all(format!("data: {message}\n\n").as_bytes())
                 .unwrap();
             encoder.flush().unwrap();
-            acts.push(Act::Say(std::mem::take(encoder.get_mut())));
+            acts.push(RawAction::Say(std::mem::take(encoder.get_mut())));
         }
         // The stream stays open: the flushed part must suffice.
-        acts.push(Act::Hang);
+        acts.push(RawAction::Hang);
         acts
     });
     for answer in answers.await {
@@ -132,7 +132,7 @@ async fn decompression_bomb_is_rejected() {
 
 #[tokio::test]
 async fn byte_order_marks_and_invalid_utf8_are_tolerated() {
-    const MARK: &[u8] = b"\xef\xbb\xbf";
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let with = |request: &Request, latin: bool| {
         let body = request.answer("fine").to_string();
         let body = if latin {
@@ -148,16 +148,16 @@ async fn byte_order_marks_and_invalid_utf8_are_tolerated() {
     };
     for (mark, latin) in [(true, false), (false, true), (true, true)] {
         let answers = ask(move |request| {
-            let front = if mark { MARK } else { b"" };
+            let front = if mark { BYTE_ORDER_MARK } else { b"" };
             say(200, JSON, [front, &with(request, latin)].concat())
         });
         for answer in answers.await {
             assert!(said(&answer).starts_with("fine"), "{answer}");
         }
         let answers = ask(move |request| {
-            let front = if mark { MARK } else { b"" };
+            let front = if mark { BYTE_ORDER_MARK } else { b"" };
             let event = [front, b"data: ", front, &with(request, latin), b"\n\n"].concat();
-            vec![events_with(""), Act::Say(event), Act::Close]
+            vec![events_with(""), RawAction::Say(event), RawAction::Close]
         });
         for answer in answers.await {
             assert!(said(&answer).starts_with("fine"), "{answer}");
@@ -298,7 +298,7 @@ async fn refusal_with_an_incomplete_body_does_not_block_its_caller() {
         usual(request).unwrap_or_else(|| {
             let head =
                 "HTTP/1.1 500 X\r\ncontent-type: text/plain\r\ncontent-length: 100000\r\n\r\nwait";
-            vec![Act::Say(head.into()), Act::Hang]
+            vec![RawAction::Say(head.into()), RawAction::Hang]
         })
     })
     .await;

@@ -6,13 +6,13 @@ use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::wait::until;
 use tokio::sync::Notify;
 
-use crate::raw::{Act, Raw, Request, json_body, said, say, usual};
+use crate::raw::{Raw, RawAction, Request, json_body, said, say, usual};
 
 #[tokio::test]
 async fn closed_kept_alive_connection_is_not_reused() {
     let upstream = Raw::start(|request| {
         let mut acts = usual(request).unwrap_or_else(|| json_body(&request.answer("fine")));
-        acts.push(Act::Close);
+        acts.push(RawAction::Close);
         acts
     })
     .await;
@@ -29,7 +29,7 @@ async fn list_is_retried_when_a_kept_alive_connection_fails() {
     // The server reads the request on a kept connection and closes it without a response.
     let upstream = Raw::start(|request| {
         if request.turn > 1 && request.method().ends_with("/read") {
-            return vec![Act::Close];
+            return vec![RawAction::Close];
         }
         if request.method() == "resources/read" {
             let contents =
@@ -56,10 +56,10 @@ async fn list_is_retried_when_a_kept_alive_connection_fails() {
 async fn call_that_may_have_been_executed_is_not_retried() {
     let upstream = Raw::start(|request| {
         usual(request).unwrap_or_else(|| match request.tool() {
-            "cut" => vec![Act::Close],
+            "cut" => vec![RawAction::Close],
             "half" => vec![
-                Act::Say(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec()),
-                Act::Close,
+                RawAction::Say(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec()),
+                RawAction::Close,
             ],
             _ => json_body(&request.answer("fine")),
         })
@@ -85,9 +85,9 @@ async fn unsolicited_data_on_a_kept_alive_connection_is_not_a_response() {
         usual(request).unwrap_or_else(|| {
             let mut acts = json_body(&request.answer("fine"));
             if request.tool() == "chatty" {
-                acts.push(Act::Until(Arc::clone(&more)));
+                acts.push(RawAction::Until(Arc::clone(&more)));
                 acts.extend(json_body(&request.answer("unasked")));
-                acts.push(Act::Until(Arc::clone(&more)));
+                acts.push(RawAction::Until(Arc::clone(&more)));
             }
             acts
         })
@@ -108,11 +108,11 @@ async fn unsolicited_data_on_a_kept_alive_connection_is_not_a_response() {
 async fn keep_alive_limits_of_the_server_are_respected() {
     let upstream = Raw::start(|request| {
         let acts = usual(request).unwrap_or_else(|| json_body(&request.answer("fine")));
-        let Some(Act::Say(bytes)) = acts.first() else {
+        let Some(RawAction::Say(bytes)) = acts.first() else {
             return acts;
         };
         let text = String::from_utf8(bytes.clone()).unwrap();
-        vec![Act::Say(
+        vec![RawAction::Say(
             text.replacen("\r\n", "\r\nKeep-Alive: timeout=1, max=5\r\n", 1)
                 .into(),
         )]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::raw::{
-    Act, Raw, Request, answer, error, event, events, json_body, json_status, said, usual,
+    Raw, RawAction, Request, answer, error, event, events, json_body, json_status, said, usual,
     usual_modern,
 };
 
@@ -26,7 +26,7 @@ async fn both(gateway: &Gateway) -> [Value; 2] {
     [legacy, modern]
 }
 
-async fn run(call: impl Fn(&Request) -> Vec<Act> + Send + Sync + 'static) -> [Value; 2] {
+async fn run(call: impl Fn(&Request) -> Vec<RawAction> + Send + Sync + 'static) -> [Value; 2] {
     let upstream = Raw::start(move |request| usual(request).unwrap_or_else(|| call(request))).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     both(&gateway).await
@@ -54,10 +54,10 @@ async fn response_to_another_request_is_not_delivered() {
 async fn error_for_another_request_is_not_delivered() {
     // With status 200, an unknown id belongs to another request. With 400, an id that was given to another request
     // does.
-    let first = Arc::new(std::sync::Mutex::new(None));
+    let first = Arc::new(parking_lot::Mutex::new(None));
     let upstream = Raw::start(move |request| {
         usual(request).unwrap_or_else(|| {
-            let mut first = first.lock().unwrap();
+            let mut first = first.lock();
             let before = first.replace(request.id().clone());
             match before {
                 None => json_body(&request.answer("fine")),
@@ -88,7 +88,7 @@ async fn foreign_responses_on_a_stream_are_skipped() {
                 event(&error(&id, -1, "of somebody else")),
                 event(&error(&Value::Null, -1, "of nobody")),
                 event(&request.answer("fine")),
-                Act::Close,
+                RawAction::Close,
             ]
         })
         .await;
@@ -104,7 +104,7 @@ async fn error_without_an_id_is_used_if_no_other_response_arrives() {
         vec![
             events(),
             event(&error(&Value::Null, -32099, "broken")),
-            Act::Close,
+            RawAction::Close,
         ]
     })
     .await;
@@ -155,7 +155,7 @@ async fn id_may_be_returned_as_text_or_with_a_decimal_point() {
             vec![
                 events(),
                 event(&answer(&shape(request.id()), "fine")),
-                Act::Close,
+                RawAction::Close,
             ]
         });
         for answer in answers.await {
@@ -179,7 +179,8 @@ async fn response_is_found_within_a_batch() {
     for answer in run(move |request| json_body(&batch(request))).await {
         assert_eq!(said(&answer), "fine", "{answer}");
     }
-    for answer in run(move |request| vec![events(), event(&other(request)), Act::Close]).await {
+    for answer in run(move |request| vec![events(), event(&other(request)), RawAction::Close]).await
+    {
         assert_eq!(said(&answer), "fine", "{answer}");
     }
     for answer in run(|_| json_body(&json!([answer(&json!("x"), "of somebody else")]))).await {
@@ -201,7 +202,7 @@ async fn callers_with_equal_ids_never_get_each_others_responses() {
                 let word = Arc::clone(&word);
                 return acts
                     .into_iter()
-                    .chain([Act::Until(word)])
+                    .chain([RawAction::Until(word)])
                     .chain(copy)
                     .collect();
             }
@@ -236,10 +237,10 @@ async fn callers_with_equal_ids_never_get_each_others_responses() {
 async fn duplicate_response_closes_the_connection() {
     let upstream = Raw::start(|request| {
         usual(request).unwrap_or_else(|| {
-            let Some(Act::Say(one)) = json_body(&request.answer("fine")).pop() else {
+            let Some(RawAction::Say(one)) = json_body(&request.answer("fine")).pop() else {
                 unreachable!("it says something")
             };
-            vec![Act::Say([&one[..], &one[..]].concat())]
+            vec![RawAction::Say([&one[..], &one[..]].concat())]
         })
     })
     .await;
@@ -272,7 +273,7 @@ async fn correlation_is_enforced_for_modern_servers() {
                 events(),
                 event(&answer(&json!(7), "of somebody else")),
                 event(&request.answer("fine")),
-                Act::Close,
+                RawAction::Close,
             ],
         })
     })
@@ -309,7 +310,7 @@ async fn progress_of_another_request_is_skipped() {
                 progress(token, 1),
                 progress(&json!(token.to_string()), 2),
                 event(&request.answer("fine")),
-                Act::Close,
+                RawAction::Close,
             ]
         })
     })

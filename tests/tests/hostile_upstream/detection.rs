@@ -15,7 +15,7 @@ fn detected(mut spec: ServerSpec) -> ServerSpec {
 }
 
 #[tokio::test]
-async fn a_server_of_either_transport_is_found_out() {
+async fn transport_of_a_server_is_detected() {
     let sse = SseUpstream::start().await;
     let http = Upstream::start(Script::default()).await;
     let both = Upstream::start(Script {
@@ -100,7 +100,7 @@ async fn the_stream_opened_for_transport_detection_is_reused() {
 }
 
 #[tokio::test]
-async fn a_detected_transport_costs_a_call_nothing() {
+async fn detected_transport_adds_no_request_to_a_call() {
     let mut costs = Vec::new();
     for transport in [RemoteTransport::StreamableHttp, RemoteTransport::Detect] {
         let upstream = Raw::start(|request| {

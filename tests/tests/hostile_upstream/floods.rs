@@ -6,7 +6,7 @@ use mcp_orchestrator_tests::wait::{until, within};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::raw::{Act, Raw, answer, events, json_body, said, usual, usual_in};
+use crate::raw::{Raw, RawAction, answer, events, json_body, said, usual, usual_in};
 
 #[tokio::test]
 async fn stream_without_messages_fails_its_call() {
@@ -23,7 +23,7 @@ async fn stream_without_messages_fails_its_call() {
     ] {
         let upstream = Raw::start(move |request| {
             usual(request)
-                .unwrap_or_else(|| vec![events(), Act::Flood(nothing.repeat(1000).into())])
+                .unwrap_or_else(|| vec![events(), RawAction::Flood(nothing.repeat(1000).into())])
         })
         .await;
         let gateway = Gateway::new().server(upstream.spec("x")).run().await;
@@ -40,7 +40,8 @@ async fn stream_without_messages_fails_its_call() {
 async fn stream_of_foreign_responses_fails_its_call() {
     let foreign = format!("data: {}\n\n", answer(&json!("x"), "of somebody else"));
     let upstream = Raw::start(move |request| {
-        usual(request).unwrap_or_else(|| vec![events(), Act::Flood(foreign.repeat(100).into())])
+        usual(request)
+            .unwrap_or_else(|| vec![events(), RawAction::Flood(foreign.repeat(100).into())])
     })
     .await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
@@ -55,8 +56,8 @@ async fn endless_event_fails_its_call() {
             usual(request).unwrap_or_else(|| {
                 vec![
                     events(),
-                    Act::Say(b"data: ".to_vec()),
-                    Act::Flood(part.repeat(1000).into()),
+                    RawAction::Say(b"data: ".to_vec()),
+                    RawAction::Flood(part.repeat(1000).into()),
                 ]
             })
         })
@@ -89,8 +90,8 @@ async fn endless_heads_and_bodies_fail_their_call() {
         let upstream = Raw::start(move |request| {
             usual(request).unwrap_or_else(|| {
                 vec![
-                    Act::Say(begin.clone().into()),
-                    Act::Flood(flood.repeat(1000).into()),
+                    RawAction::Say(begin.clone().into()),
+                    RawAction::Flood(flood.repeat(1000).into()),
                 ]
             })
         })
@@ -115,8 +116,8 @@ async fn streams_are_reopened_only_after_a_pause() {
             if request.verb == "GET" {
                 return vec![
                     events(),
-                    Act::Say(format!("retry: 0\n\n{brings}").into()),
-                    Act::Close,
+                    RawAction::Say(format!("retry: 0\n\n{brings}").into()),
+                    RawAction::Close,
                 ];
             }
             usual_in(request, "mcp-session-id: s")
@@ -144,10 +145,10 @@ async fn notification_flood_does_not_delay_others() {
     let flood = format!("data: {log}\n\n").repeat(100);
     let upstream = Raw::start(move |request| {
         if request.verb == "GET" {
-            return vec![events(), Act::Flood(flood.clone().into())];
+            return vec![events(), RawAction::Flood(flood.clone().into())];
         }
         usual_in(request, "mcp-session-id: s").unwrap_or_else(|| match request.tool() {
-            "flood" => vec![events(), Act::Flood(flood.clone().into())],
+            "flood" => vec![events(), RawAction::Flood(flood.clone().into())],
             _ => json_body(&request.answer("fine")),
         })
     })

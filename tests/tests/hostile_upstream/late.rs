@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::raw::{
-    Act, Raw, Request, error, json_body, json_status, said, say, usual_in, usual_modern,
+    Raw, RawAction, Request, error, json_body, json_status, said, say, usual_in, usual_modern,
 };
 
 /// What happens to the caller's rights while its request waits.
@@ -94,8 +94,8 @@ impl Slow {
         let opened = std::sync::atomic::AtomicUsize::new(0);
         let lost = AtomicBool::new(false);
         let upstream = Raw::start(move |request| {
-            let slowly = |mut acts: Vec<Act>| {
-                acts.insert(0, Act::Until(Arc::clone(&until)));
+            let slowly = |mut acts: Vec<RawAction>| {
+                acts.insert(0, RawAction::Until(Arc::clone(&until)));
                 acts
             };
             let is_armed = is_armed.load(Ordering::Acquire);
@@ -137,7 +137,7 @@ impl Slow {
 }
 
 /// Refuses a version that is supported.
-fn refused(request: &Request) -> Vec<Act> {
+fn refused(request: &Request) -> Vec<RawAction> {
     let mut refused = error(request.id(), -32022, "unsupported");
     refused["error"]["data"] = json!({ "supported": ["2026-07-28"], "requested": "2026-07-28" });
     json_status(400, &refused)

@@ -1,10 +1,11 @@
 //! Misbehaving servers of the HTTP+SSE transport (2024-11-05).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mcp_orchestrator_core::server::RemoteTransport;
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::wait::within;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -87,7 +88,7 @@ async fn serve(
         let head = String::from_utf8(buffer.drain(..end).collect()).unwrap();
         if head.starts_with("GET") {
             let (sender, mut said) = mpsc::unbounded_channel::<Vec<u8>>();
-            *stream.lock().unwrap() = Some(sender);
+            *stream.lock() = Some(sender);
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nevent: endpoint\ndata: /messages\n\n";
             peer.write_all(head.as_bytes()).await.unwrap();
             while let Some(bytes) = said.recv().await {
@@ -125,7 +126,7 @@ async fn serve(
         if status == 0 || peer.write_all(head.as_bytes()).await.is_err() {
             return;
         }
-        let out = stream.lock().unwrap().clone();
+        let out = stream.lock().clone();
         for bytes in said {
             let _ = out.as_ref().unwrap().send(bytes);
         }

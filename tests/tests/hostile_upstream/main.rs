@@ -14,6 +14,7 @@ mod detection;
 mod floods;
 mod late;
 mod legacy_sse;
+mod memory;
 mod pipes;
 mod raw;
 mod redirects;

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mcp_orchestrator_core::server::{Launch, RemoteTransport, ServerSpec};
 use mcp_orchestrator_tests::gateway::server_id;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -61,7 +62,7 @@ impl Request {
 
 /// The server's next action.
 #[derive(Clone, Debug)]
-pub(crate) enum Act {
+pub(crate) enum RawAction {
     Say(Vec<u8>),
     /// Waits until the test notifies it.
     Until(Arc<Notify>),
@@ -71,7 +72,7 @@ pub(crate) enum Act {
     Hang,
 }
 
-type Manner = dyn Fn(&Request) -> Vec<Act> + Send + Sync;
+type Behaviour = dyn Fn(&Request) -> Vec<RawAction> + Send + Sync;
 
 /// A running server, stopped on drop.
 pub(crate) struct Raw {
@@ -82,12 +83,12 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) async fn start(
-        manner: impl Fn(&Request) -> Vec<Act> + Send + Sync + 'static,
+        manner: impl Fn(&Request) -> Vec<RawAction> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (manner, kept): (Arc<Manner>, _) = (Arc::new(manner), Arc::clone(&seen));
+        let (manner, kept): (Arc<Behaviour>, _) = (Arc::new(manner), Arc::clone(&seen));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let (mut connections, mut number) = (JoinSet::new(), 0);
@@ -123,7 +124,7 @@ impl Raw {
     }
 
     pub(crate) fn seen(&self) -> Vec<Request> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 
     pub(crate) fn count(&self, which: impl Fn(&Request) -> bool) -> usize {
@@ -138,7 +139,7 @@ impl Raw {
 async fn serve(
     mut stream: TcpStream,
     connection: usize,
-    manner: Arc<Manner>,
+    manner: Arc<Behaviour>,
     seen: Arc<Mutex<Vec<Request>>>,
 ) {
     let mut buffer = Vec::new();
@@ -147,18 +148,18 @@ async fn serve(
             return;
         };
         (request.connection, request.turn) = (connection, turn);
-        seen.lock().unwrap().push(request.clone());
+        seen.lock().push(request.clone());
         for act in manner(&request) {
             match act {
-                Act::Say(bytes) => {
+                RawAction::Say(bytes) => {
                     if stream.write_all(&bytes).await.is_err() {
                         return;
                     }
                 }
-                Act::Until(word) => word.notified().await,
-                Act::Flood(bytes) => while stream.write_all(&bytes).await.is_ok() {},
-                Act::Close => return,
-                Act::Hang => std::future::pending().await,
+                RawAction::Until(word) => word.notified().await,
+                RawAction::Flood(bytes) => while stream.write_all(&bytes).await.is_ok() {},
+                RawAction::Close => return,
+                RawAction::Hang => std::future::pending().await,
             }
         }
     }
@@ -219,42 +220,42 @@ pub(crate) fn response(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), b"\r\n", body].concat()
 }
 
-pub(crate) fn say(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Vec<Act> {
-    vec![Act::Say(response(status, headers, body.as_ref()))]
+pub(crate) fn say(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Vec<RawAction> {
+    vec![RawAction::Say(response(status, headers, body.as_ref()))]
 }
 
-pub(crate) fn json_body(value: &Value) -> Vec<Act> {
+pub(crate) fn json_body(value: &Value) -> Vec<RawAction> {
     json_status(200, value)
 }
 
-pub(crate) fn json_status(status: u16, value: &Value) -> Vec<Act> {
+pub(crate) fn json_status(status: u16, value: &Value) -> Vec<RawAction> {
     say(status, "content-type: application/json", value.to_string())
 }
 
 /// The head of an event stream; its body lasts until the connection is closed.
-pub(crate) fn events() -> Act {
+pub(crate) fn events() -> RawAction {
     events_with("")
 }
 
-pub(crate) fn events_with(headers: &str) -> Act {
+pub(crate) fn events_with(headers: &str) -> RawAction {
     let mut head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n".to_owned();
     for line in headers.lines() {
         let _ = write!(head, "{line}\r\n");
     }
-    Act::Say(format!("{head}\r\n").into_bytes())
+    RawAction::Say(format!("{head}\r\n").into_bytes())
 }
 
-pub(crate) fn event(value: &Value) -> Act {
-    Act::Say(format!("data: {value}\n\n").into_bytes())
+pub(crate) fn event(value: &Value) -> RawAction {
+    RawAction::Say(format!("data: {value}\n\n").into_bytes())
 }
 
 /// Answers like a valid server; returns `None` for tool calls, which the test handles.
-pub(crate) fn usual(request: &Request) -> Option<Vec<Act>> {
+pub(crate) fn usual(request: &Request) -> Option<Vec<RawAction>> {
     usual_in(request, "")
 }
 
 /// Like [`usual`], with more header lines for `initialize`.
-pub(crate) fn usual_in(request: &Request, headers: &str) -> Option<Vec<Act>> {
+pub(crate) fn usual_in(request: &Request, headers: &str) -> Option<Vec<RawAction>> {
     let result = match (&request.verb[..], request.method()) {
         ("GET", _) => return Some(say(405, "", "")),
         ("DELETE", _) => return Some(say(200, "", "")),
@@ -279,7 +280,7 @@ pub(crate) fn usual_in(request: &Request, headers: &str) -> Option<Vec<Act>> {
 }
 
 /// A server of the modern era only; `None` for tool calls.
-pub(crate) fn usual_modern(request: &Request) -> Option<Vec<Act>> {
+pub(crate) fn usual_modern(request: &Request) -> Option<Vec<RawAction>> {
     let version = &request.body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"];
     let result = match request.method() {
         _ if version.is_null() => {

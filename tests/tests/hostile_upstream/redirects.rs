@@ -5,7 +5,7 @@ use mcp_orchestrator_core::value::Text;
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::wait::until;
 
-use crate::raw::{Act, Raw, events, json_body, said, say, usual, usual_in};
+use crate::raw::{Raw, RawAction, events, json_body, said, say, usual, usual_in};
 
 #[tokio::test]
 async fn same_origin_redirect_keeps_method_and_body() {
@@ -101,8 +101,8 @@ async fn legacy_sse_servers_may_redirect() {
         ("GET", "/sse") => say(308, "location: /sse/", ""),
         ("GET", "/sse/") => vec![
             events(),
-            Act::Say(b"event: endpoint\ndata: /messages\n\n".to_vec()),
-            Act::Hang,
+            RawAction::Say(b"event: endpoint\ndata: /messages\n\n".to_vec()),
+            RawAction::Hang,
         ],
         ("POST", "/messages") => say(307, "location: /messages/", ""),
         _ => say(202, "", ""),

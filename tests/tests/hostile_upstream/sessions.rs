@@ -1,29 +1,30 @@
 //! Sessions that a server has lost, however it reports that.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mcp_orchestrator_tests::gateway::Gateway;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::raw::{Act, Raw, Request, error, json_body, json_status, said, say, usual_in};
+use crate::raw::{Raw, RawAction, Request, error, json_body, json_status, said, say, usual_in};
 
-type Lost = fn(&Request) -> Vec<Act>;
+type Lost = fn(&Request) -> Vec<RawAction>;
 
 /// A server that can forget its sessions, and its refusal of unknown ones.
-struct Forgetful {
+struct ForgetfulServer {
     upstream: Raw,
     known: Arc<Mutex<HashSet<String>>>,
 }
 
-impl Forgetful {
+impl ForgetfulServer {
     async fn start(lost: Lost) -> Self {
         let known: Arc<Mutex<HashSet<String>>> = Arc::default();
         let (table, next) = (Arc::clone(&known), Mutex::new(0));
         let upstream = Raw::start(move |request| {
-            let mut known = table.lock().unwrap();
+            let mut known = table.lock();
             if request.method() == "initialize" {
-                let mut next = next.lock().unwrap();
+                let mut next = next.lock();
                 *next += 1;
                 let name = format!("s{next}");
                 known.insert(name.clone());
@@ -44,7 +45,7 @@ impl Forgetful {
     }
 
     fn forget(&self) {
-        self.known.lock().unwrap().clear();
+        self.known.lock().clear();
     }
 
     fn opened(&self) -> usize {
@@ -110,7 +111,7 @@ fn manners() -> [(&'static str, Lost); 15] {
 #[tokio::test]
 async fn lost_session_is_reopened_for_every_known_wording() {
     for (name, lost) in manners() {
-        let server = Forgetful::start(lost).await;
+        let server = ForgetfulServer::start(lost).await;
         let gateway = Gateway::new().server(server.upstream.spec("x")).run().await;
         let (session, client) = (gateway.session().await, gateway.client("bob"));
         session.tool("t", "{}").await;
@@ -135,7 +136,7 @@ async fn lost_session_is_reopened_for_every_known_wording() {
 
 #[tokio::test]
 async fn refused_call_does_not_end_the_session() {
-    let server = Forgetful::start(|_| say(404, "", "")).await;
+    let server = ForgetfulServer::start(|_| say(404, "", "")).await;
     let gateway = Gateway::new().server(server.upstream.spec("x")).run().await;
     let session = gateway.session().await;
     session.tool("t", "{}").await;
@@ -163,11 +164,11 @@ async fn refused_call_does_not_end_the_session() {
 
 #[tokio::test]
 async fn request_for_credentials_is_not_a_lost_session() {
-    let server = Forgetful::start(|_| say(404, "", "")).await;
+    let server = ForgetfulServer::start(|_| say(404, "", "")).await;
     let known = Arc::clone(&server.known);
     let upstream = Raw::start(move |request| {
         if request.method() == "initialize" {
-            known.lock().unwrap().insert("s".into());
+            known.lock().insert("s".into());
         }
         usual_in(request, "mcp-session-id: s")
             .unwrap_or_else(|| say(401, "www-authenticate: Bearer error=\"invalid_token\"", ""))

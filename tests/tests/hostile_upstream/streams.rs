@@ -8,19 +8,19 @@ use mcp_orchestrator_tests::wait::{until, within};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::raw::{Act, Raw, Request, event, events, json_body, said, say, usual_in};
+use crate::raw::{Raw, RawAction, Request, event, events, json_body, said, say, usual_in};
 
 const SESSION: &str = "mcp-session-id: s";
 
-fn usual(request: &Request) -> Option<Vec<Act>> {
+fn usual(request: &Request) -> Option<Vec<RawAction>> {
     usual_in(request, SESSION)
 }
 
-fn text(text: &str) -> Act {
-    Act::Say(text.as_bytes().to_vec())
+fn text(text: &str) -> RawAction {
+    RawAction::Say(text.as_bytes().to_vec())
 }
 
-async fn ask(call: impl Fn(&Request) -> Vec<Act> + Send + Sync + 'static) -> [Value; 2] {
+async fn ask(call: impl Fn(&Request) -> Vec<RawAction> + Send + Sync + 'static) -> [Value; 2] {
     let upstream = Raw::start(move |request| usual(request).unwrap_or_else(|| call(request))).await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
     let legacy = gateway.session().await.tool("t", "{}").await;
@@ -48,7 +48,7 @@ async fn junk_events_are_skipped() {
                 events(),
                 text(junk),
                 event(&request.answer("fine")),
-                Act::Close,
+                RawAction::Close,
             ]
         });
         for answer in answers.await {
@@ -60,12 +60,12 @@ async fn junk_events_are_skipped() {
 #[tokio::test]
 async fn stream_that_ends_without_a_response_fails_its_call() {
     for acts in [
-        vec![events(), Act::Close],
-        vec![events(), text("data: not json\n\n"), Act::Close],
+        vec![events(), RawAction::Close],
+        vec![events(), text("data: not json\n\n"), RawAction::Close],
         vec![
             events(),
             text("data: {\"jsonrpc\":\"2.0\",\"id\":"),
-            Act::Close,
+            RawAction::Close,
         ],
     ] {
         for answer in within("the end", ask(move |_| acts.clone())).await {
@@ -80,7 +80,7 @@ async fn stream_that_ends_without_a_response_fails_its_call() {
 /// A server that answers calls on a stream that breaks, and lets it be resumed after `refusals` refused attempts.
 async fn resumed(status: u16, refusals: usize) -> (Value, usize) {
     let left = AtomicUsize::new(refusals);
-    let id = std::sync::Mutex::new(Value::Null);
+    let id = parking_lot::Mutex::new(Value::Null);
     let upstream = Raw::start(move |request| {
         if request.verb == "GET" && request.header("last-event-id") == Some("e1") {
             let refuse = left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
@@ -88,23 +88,27 @@ async fn resumed(status: u16, refusals: usize) -> (Value, usize) {
             });
             if refuse.is_ok() {
                 return if status == 0 {
-                    vec![Act::Close]
+                    vec![RawAction::Close]
                 } else {
                     say(status, "", "")
                 };
             }
-            let own = id.lock().unwrap().clone();
+            let own = id.lock().clone();
             let other = crate::raw::answer(&json!("other"), "of another stream");
             return vec![
                 events(),
                 event(&other),
                 event(&crate::raw::answer(&own, "fine")),
-                Act::Close,
+                RawAction::Close,
             ];
         }
         usual(request).unwrap_or_else(|| {
-            *id.lock().unwrap() = request.id().clone();
-            vec![events(), text("id: e1\nretry: 0\ndata:\n\n"), Act::Close]
+            *id.lock() = request.id().clone();
+            vec![
+                events(),
+                text("id: e1\nretry: 0\ndata:\n\n"),
+                RawAction::Close,
+            ]
         })
     })
     .await;
@@ -140,10 +144,15 @@ async fn stream_is_resumed_after_refused_attempts() {
 async fn stream_that_makes_no_progress_is_abandoned() {
     let upstream = Raw::start(|request| {
         if request.verb == "GET" && request.header("last-event-id").is_some() {
-            return vec![events(), Act::Close];
+            return vec![events(), RawAction::Close];
         }
-        usual(request)
-            .unwrap_or_else(|| vec![events(), text("id: e1\nretry: 0\ndata:\n\n"), Act::Close])
+        usual(request).unwrap_or_else(|| {
+            vec![
+                events(),
+                text("id: e1\nretry: 0\ndata:\n\n"),
+                RawAction::Close,
+            ]
+        })
     })
     .await;
     let gateway = Gateway::new().server(upstream.spec("x")).run().await;
@@ -165,12 +174,12 @@ async fn general_stream_is_reopened_after_a_refusal() {
         let upstream = Raw::start(move |request| {
             if request.verb == "GET" {
                 return match count.fetch_add(1, Ordering::AcqRel) {
-                    0 => vec![events(), text(": hello\n\n"), Act::Until(Arc::clone(&cutting)), Act::Close],
+                    0 => vec![events(), text(": hello\n\n"), RawAction::Until(Arc::clone(&cutting)), RawAction::Close],
                     1 => say(status, "", "not now"),
                     _ => {
                         listed.store(2, Ordering::Release);
                         let changed = json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
-                        vec![events(), event(&changed), Act::Hang]
+                        vec![events(), event(&changed), RawAction::Hang]
                     }
                 };
             }
@@ -227,7 +236,7 @@ async fn excess_server_requests_are_rejected() {
             };
             let mut acts = vec![events()];
             acts.extend((0..500).map(question));
-            acts.push(Act::Hang);
+            acts.push(RawAction::Hang);
             acts
         })
     })
@@ -264,12 +273,12 @@ async fn ids_and_tokens_of_a_server_are_not_mistaken_for_those_of_a_client() {
         let mut acts = vec![events()];
         if request.verb == "GET" {
             acts.extend(foreign.iter().flat_map(|id| [cancelled(id), progress(id)]));
-            acts.extend([last(), Act::Hang]);
+            acts.extend([last(), RawAction::Hang]);
             return acts;
         }
         usual(request).unwrap_or_else(|| {
             acts.extend(foreign.iter().map(cancelled));
-            acts.extend([last(), event(&request.answer("fine")), Act::Close]);
+            acts.extend([last(), event(&request.answer("fine")), RawAction::Close]);
             acts
         })
     })

@@ -146,7 +146,7 @@ async fn principals_have_children_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_sessions_child_asks_its_session_with_a_call_or_without() {
+async fn child_of_a_session_can_send_it_requests_at_any_time() {
     let gateway = Gateway::new().server(with(Isolation::Session)).run().await;
     let session = gateway.client("ann").session_with(ALL).await;
     assert_eq!(told(&session).await, ["elicitation", "roots", "sampling"]);
@@ -184,7 +184,7 @@ async fn a_sessions_child_asks_its_session_with_a_call_or_without() {
 }
 
 #[tokio::test]
-async fn what_a_client_did_not_declare_is_refused() {
+async fn request_for_an_undeclared_capability_is_rejected() {
     let gateway = Gateway::new().server(with(Isolation::Session)).run().await;
     let session = gateway
         .client("ann")
@@ -206,7 +206,7 @@ async fn what_a_client_did_not_declare_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_what_its_client_cannot_is_answered_as_by_such_a_client() {
+async fn server_request_for_an_undeclared_capability_gets_method_not_found() {
     let upstream = Upstream::start(Script::default()).await;
     let own = with(Isolation::Session);
     let gateway = Gateway::new()
@@ -226,7 +226,7 @@ async fn a_server_that_asks_what_its_client_cannot_is_answered_as_by_such_a_clie
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_client_reaches_the_child_as_it_is() {
+async fn client_error_response_reaches_the_child_unchanged() {
     let gateway = Gateway::new().server(with(Isolation::Session)).run().await;
     let session = gateway.client("ann").session_with(ALL).await;
     let mut call = session.begin("1", "ask", &ask("elicitation/create")).await;

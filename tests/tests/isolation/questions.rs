@@ -14,14 +14,14 @@ fn all() -> Value {
 }
 
 /// A modern client that declares these capabilities and calls the tool `ask`.
-struct Asked<'a> {
+struct AskingClient<'a> {
     client: &'a Client,
     capabilities: Value,
     tool: String,
     method: &'a str,
 }
 
-impl Asked<'_> {
+impl AskingClient<'_> {
     /// Calls the tool with additional parameters.
     async fn call(&self, id: &str, more: Value) -> Value {
         let mut params = json!({
@@ -62,7 +62,7 @@ fn own(mut spec: ServerSpec) -> ServerSpec {
 async fn cross(gateway: &Gateway, server: &str, tool: &str) {
     let ann = gateway.client("ann");
     for method in METHODS {
-        let asked = Asked {
+        let asked = AskingClient {
             client: &ann,
             capabilities: all(),
             tool: tool.to_owned(),
@@ -86,7 +86,7 @@ async fn cross(gateway: &Gateway, server: &str, tool: &str) {
 }
 
 #[tokio::test]
-async fn a_legacy_server_asks_a_modern_client_by_the_result_of_its_call() {
+async fn legacy_server_request_reaches_a_modern_client_in_the_call_result() {
     let http = Upstream::start(Script::default()).await;
     let gateway = Gateway::new()
         .server(own(scripted("pipe", &["--era", "legacy"])))
@@ -99,7 +99,7 @@ async fn a_legacy_server_asks_a_modern_client_by_the_result_of_its_call() {
 }
 
 #[tokio::test]
-async fn a_server_over_sse_asks_the_modern_client_of_a_gateway_of_one() {
+async fn sse_server_request_reaches_a_modern_client_of_a_single_server_gateway() {
     let sse = SseUpstream::start().await;
     let gateway = Gateway::new()
         .server(sse.spec("x"))
@@ -110,7 +110,7 @@ async fn a_server_over_sse_asks_the_modern_client_of_a_gateway_of_one() {
 }
 
 #[tokio::test]
-async fn a_modern_client_is_asked_only_for_what_it_declares() {
+async fn modern_client_gets_only_requests_of_declared_capabilities() {
     let http = Upstream::start(Script::default()).await;
     let gateway = Gateway::new()
         .server(own(scripted("pipe", &["--era", "legacy"])))
@@ -124,7 +124,7 @@ async fn a_modern_client_is_asked_only_for_what_it_declares() {
             ("sampling/createMessage", json!({ "elicitation": {} })),
             ("roots/list", json!({})),
         ] {
-            let asked = Asked {
+            let asked = AskingClient {
                 client: &ann,
                 capabilities,
                 tool: format!("{server}__ask"),
@@ -143,7 +143,7 @@ async fn a_question_is_answered_once_and_by_the_principal_that_was_asked() {
     let http = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(http.spec("http")).run().await;
     let (ann, bob) = (gateway.client("ann"), gateway.client("bob"));
-    let of = |client| Asked {
+    let of = |client| AskingClient {
         client,
         capabilities: all(),
         tool: "ask".into(),
@@ -174,7 +174,7 @@ async fn questions_of_one_principal_are_bounded() {
     let http = Upstream::start(Script::default()).await;
     let gateway = Gateway::new().server(http.spec("http")).run().await;
     let ann = gateway.client("ann");
-    let asked = Asked {
+    let asked = AskingClient {
         client: &ann,
         capabilities: all(),
         tool: "ask".into(),
@@ -206,7 +206,7 @@ async fn open_question_does_not_outlive_the_orchestrator() {
         .run()
         .await;
     let ann = gateway.client("ann");
-    let asked = Asked {
+    let asked = AskingClient {
         client: &ann,
         capabilities: all(),
         tool: "ask".to_owned(),

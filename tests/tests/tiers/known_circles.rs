@@ -1,10 +1,8 @@
-//! Import circles that exist. The list may only shrink.
+//! Import circles that exist. The lists may only shrink.
 
-/// The files of each circle, below the crate's `src`, sorted.
-pub(crate) const KNOWN: &[&[&str]] = &[
-    &["credential/oauth/client.rs", "credential/oauth/proof.rs"],
-    &[
-        "credential/oauth/job/mod.rs",
-        "credential/oauth/renewals.rs",
-    ],
+/// For each crate the files of each circle, below the crate's `src`, sorted.
+pub(crate) const KNOWN: &[(&str, &[&[&str]])] = &[
+    ("mcp-orchestrator-core", &[]),
+    ("mcp-orchestrator-gateway", &[]),
+    ("mcp-orchestrator-cli", &[]),
 ];

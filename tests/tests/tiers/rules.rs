@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::layout::{
-    ENGINE_MAY_NAME, EXCEPTIONS, HEAVY, Kind, LARGE_FOLDERS, LONG, LONGEST, MAX_FOLDER_FILES, Row,
-    row,
+    ENGINE_MAY_NAME, EXCEPTIONS, HEAVY, Kind, LARGE_FOLDERS, LONG_FILES, MAX_FILE_LINES,
+    MAX_FOLDER_FILES, Row, row,
 };
 use crate::source::Source;
 
@@ -115,23 +115,23 @@ pub(crate) fn lengths(sources: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for source in sources {
         let (path, length) = (&source.path, source.length());
-        let known = LONG.iter().find(|(long, _)| long == path);
+        let known = LONG_FILES.iter().find(|(long, _)| long == path);
         match known {
-            None if length > LONGEST => {
-                broken.push(format!("{path}: {length} lines, at most {LONGEST}"));
+            None if length > MAX_FILE_LINES => {
+                broken.push(format!("{path}: {length} lines, at most {MAX_FILE_LINES}"));
             }
             Some((_, most)) if length > *most => {
                 broken.push(format!(
                     "{path}: {length} lines; it had {most} and may only shrink"
                 ));
             }
-            Some(_) if length <= LONGEST => {
+            Some(_) if length <= MAX_FILE_LINES => {
                 broken.push(format!("{path}: short enough by now; take it off the list"));
             }
             _ => {}
         }
     }
-    let gone = LONG
+    let gone = LONG_FILES
         .iter()
         .filter(|(long, _)| !sources.iter().any(|source| source.path == *long));
     broken.extend(gone.map(|(long, _)| format!("{long} is gone; take it off the list")));

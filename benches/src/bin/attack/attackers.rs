@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use crate::http::Connection;
 
 /// How long an attacker waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the attackers achieved.
 #[derive(Clone, Default)]
@@ -123,8 +123,7 @@ async fn repeat(
             connection.exchange(&head, &body).await
         };
         counters.0.requests.fetch_add(1, Ordering::Relaxed);
-        let served =
-            matches!(timeout(PATIENCE, attempt).await, Ok(Ok(answer)) if answer.status < 400);
+        let served = matches!(timeout(RESPONSE_TIMEOUT, attempt).await, Ok(Ok(answer)) if answer.status < 400);
         if !served {
             counters.0.refused.fetch_add(1, Ordering::Relaxed);
         }

@@ -17,7 +17,7 @@ use crate::output;
 use crate::spinner::Spinner;
 
 /// Time for the user to sign in; the gateway keeps a pending sign-in equally long.
-const PATIENCE: Duration = Duration::from_mins(10);
+const SIGN_IN_TIMEOUT: Duration = Duration::from_mins(10);
 /// Timeout for the request of a connection.
 const REQUEST: Duration = Duration::from_secs(5);
 /// Maximum length in bytes of a request's head.
@@ -111,9 +111,9 @@ pub(crate) async fn sign_in(
     output::note(&begun.url);
     let waiting = Spinner::on("waiting for the browser to come back");
     let back = returned(&listener, path, begun.state.0.expose_secret());
-    let back = tokio::time::timeout(PATIENCE, back).await;
+    let back = tokio::time::timeout(SIGN_IN_TIMEOUT, back).await;
     let (mut stream, answer) =
-        back.map_err(|_| Failure::failed("nobody signed in within ten minutes"))??;
+        back.map_err(|_| Failure::failed("the sign-in was not completed within ten minutes"))??;
     waiting.say(&format!("trying {server}"));
     let finished = client.finish_sign_in(&answer).await;
     drop(waiting);

@@ -2,8 +2,9 @@
 
 mod backends;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 pub use self::backends::Backends;

@@ -15,9 +15,9 @@ pub(super) enum JwtError {
     Header,
     #[error("the token is not signed in a way that is allowed here ({0})")]
     Algorithm(String),
-    #[error("the token demands an extension that is not known here")]
+    #[error("the token requires an unsupported extension")]
     Critical,
-    #[error("the token is of a kind that gives no access ({0})")]
+    #[error("the token is of a type that grants no access ({0})")]
     Type(String),
     #[error("the token is signed by a key that its issuer does not list (any more)")]
     UnknownKey,
@@ -35,7 +35,7 @@ pub(super) enum JwtError {
     User(String),
     #[error("the token lacks a scope that is needed: {0}")]
     Scope(String),
-    #[error("who calls cannot be told now: the keys of issuer {issuer} are not at hand: {why}")]
+    #[error("cannot verify the token: the keys of issuer {issuer} are unavailable: {why}")]
     NoKeys { issuer: String, why: String },
     #[error("issuer {issuer}: {why}")]
     Config { issuer: String, why: String },

@@ -20,11 +20,11 @@ pub(super) struct KeySet(Vec<Key>);
 pub(super) struct Key {
     id: Option<String>,
     algorithm: Option<Algorithm>,
-    material: Material,
+    material: KeyMaterial,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Material {
+enum KeyMaterial {
     Rsa { n: Vec<u8>, e: Vec<u8> },
     P256(Vec<u8>),
     P384(Vec<u8>),
@@ -56,7 +56,7 @@ impl KeySet {
     /// Parses a key set. Keys of other types and for other uses are skipped.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let set: Jwks = serde_json::from_slice(bytes)
-            .map_err(|_| "what it answered is no key set (RFC 7517)".to_owned())?;
+            .map_err(|_| "the response is not a key set (RFC 7517)".to_owned())?;
         let keys: Vec<Key> = set
             .keys
             .into_iter()
@@ -65,7 +65,7 @@ impl KeySet {
             .filter_map(Key::read)
             .collect();
         if keys.is_empty() {
-            return Err("its key set holds no key for signatures that is known here".to_owned());
+            return Err("the key set contains no supported signature key".to_owned());
         }
         Ok(Self(keys))
     }
@@ -121,13 +121,13 @@ impl Key {
             (x.len() == size && y.len() == size).then(|| [&[4][..], &x, &y].concat())
         };
         let material = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-            ("RSA", _) => Material::Rsa {
+            ("RSA", _) => KeyMaterial::Rsa {
                 n: bytes(jwk.n)?,
                 e: bytes(jwk.e)?,
             },
-            ("EC", Some("P-256")) => Material::P256(point(32)?),
-            ("EC", Some("P-384")) => Material::P384(point(48)?),
-            ("OKP", Some("Ed25519")) => Material::Ed25519(bytes(jwk.x)?),
+            ("EC", Some("P-256")) => KeyMaterial::P256(point(32)?),
+            ("EC", Some("P-384")) => KeyMaterial::P384(point(48)?),
+            ("OKP", Some("Ed25519")) => KeyMaterial::Ed25519(bytes(jwk.x)?),
             _ => return None,
         };
         let algorithm = match jwk.alg {
@@ -145,13 +145,13 @@ impl Key {
     fn allows(&self, algorithm: Algorithm) -> bool {
         use Algorithm as A;
         let kind = match self.material {
-            Material::Rsa { .. } => matches!(
+            KeyMaterial::Rsa { .. } => matches!(
                 algorithm,
                 A::Rs256 | A::Rs384 | A::Rs512 | A::Ps256 | A::Ps384 | A::Ps512
             ),
-            Material::P256(_) => algorithm == A::Es256,
-            Material::P384(_) => algorithm == A::Es384,
-            Material::Ed25519(_) => algorithm == A::EdDsa,
+            KeyMaterial::P256(_) => algorithm == A::Es256,
+            KeyMaterial::P384(_) => algorithm == A::Es384,
+            KeyMaterial::Ed25519(_) => algorithm == A::EdDsa,
         };
         kind && self.algorithm.is_none_or(|own| own == algorithm)
     }
@@ -162,21 +162,21 @@ impl Key {
         }
         let (message, signature) = (signed.message, signed.signature);
         let verified = match &self.material {
-            Material::Rsa { n, e } => match rsa(signed.algorithm) {
+            KeyMaterial::Rsa { n, e } => match rsa(signed.algorithm) {
                 Some(parameters) => {
                     RsaPublicKeyComponents { n, e }.verify(parameters, message, signature)
                 }
                 None => return false,
             },
-            Material::P256(point) => {
+            KeyMaterial::P256(point) => {
                 UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point)
                     .verify(message, signature)
             }
-            Material::P384(point) => {
+            KeyMaterial::P384(point) => {
                 UnparsedPublicKey::new(&signature::ECDSA_P384_SHA384_FIXED, point)
                     .verify(message, signature)
             }
-            Material::Ed25519(key) => {
+            KeyMaterial::Ed25519(key) => {
                 UnparsedPublicKey::new(&signature::ED25519, key).verify(message, signature)
             }
         };

@@ -2,8 +2,9 @@
 //! only once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::Principal;
@@ -81,7 +82,7 @@ impl Remembered {
     /// Forgets all tokens, as required when a key is removed.
     pub(super) fn forget(&self) {
         for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = shard.lock();
             shard.young.clear();
             shard.old.clear();
             shard.era += 1;
@@ -97,7 +98,7 @@ impl Remembered {
 
     fn shard(&self, token: &TokenHash) -> MutexGuard<'_, Halves> {
         let shard = &self.shards[usize::from(token[0]) % SHARDS];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        shard.lock()
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
         let kept: usize = tokens
             .shards
             .iter()
-            .map(|shard| shard.lock().unwrap())
+            .map(|shard| shard.lock())
             .map(|shard| shard.young.len() + shard.old.len())
             .sum();
         assert!(kept <= 64 * SHARDS, "{kept}");

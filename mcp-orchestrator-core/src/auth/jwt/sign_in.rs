@@ -5,22 +5,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use form_urlencoded::{Serializer, byte_serialize};
-use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
 
-use super::fetch::{Fetcher, Metadata};
+use super::fetch::{Fetcher, TRUST};
 use super::token::Token;
 use super::{Audience, JwtAuthenticator, JwtOptions};
 use crate::auth::{Authenticator as _, Principal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{ISSUER_METADATA_TTL, ISSUER_RETRY_INTERVAL};
+use crate::oauth::{
+    AuthMethod, AuthorizationUrl, ClientCredentials, IssuerMetadata, Recent, TokenEndpoint,
+    TokenError, error_code, id_token_answer,
+};
 use crate::outbound::Connector;
 use crate::seal::random_text;
 
@@ -31,9 +29,9 @@ pub struct SignIn {
     fetcher: Fetcher,
     client: String,
     secret: Option<SecretString>,
-    /// The issuer's metadata or the last error, and when it was fetched. Without this cache every visit to the
-    /// sign-in page would cause a request to the issuer.
-    known: tokio::sync::Mutex<Option<(Instant, std::result::Result<Metadata, String>)>>,
+    /// The issuer's metadata or the last error. Without this cache every visit to the sign-in page would cause a request
+    /// to the issuer.
+    metadata: Recent<Arc<IssuerMetadata>, String>,
 }
 
 /// A sign-in in progress, compared with the response that the browser brings back. Only that browser holds it,
@@ -62,19 +60,19 @@ pub struct SignInAnswer {
 /// Why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 enum SignInError {
-    #[error("issuer {issuer} cannot be asked: {why}")]
+    #[error("issuer {issuer} is unavailable: {why}")]
     Issuer { issuer: String, why: String },
     #[error("this sign-in was not begun in this browser, or too long ago: begin it again")]
     State,
     #[error("another issuer than {0} answers: nobody is signed in")]
     OtherSender(String),
-    #[error("issuer {issuer} signs nobody in: {code}")]
+    #[error("issuer {issuer} rejected the sign-in: {code}")]
     Denied { issuer: String, code: String },
-    #[error("issuer {0} answered without a code")]
+    #[error("issuer {0} returned no code")]
     NoCode(String),
-    #[error("issuer {issuer} gave no ID token for the code: {why}")]
+    #[error("issuer {issuer} returned no ID token for the code: {why}")]
     NoToken { issuer: String, why: String },
-    #[error("the ID token of {0} is not of this sign-in")]
+    #[error("the ID token of {0} does not belong to this sign-in")]
     OtherToken(String),
 }
 
@@ -86,16 +84,6 @@ impl From<SignInError> for Error {
         };
         Self::new(kind, error.to_string())
     }
-}
-
-#[derive(Deserialize)]
-struct Given {
-    id_token: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
 }
 
 impl SignIn {
@@ -125,7 +113,7 @@ impl SignIn {
             fetcher,
             client,
             secret,
-            known: tokio::sync::Mutex::default(),
+            metadata: Recent::default(),
         })
     }
 
@@ -150,20 +138,21 @@ impl SignIn {
             verifier: random_text(32),
             redirect_uri: redirect_uri.to_owned(),
         };
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&flow.verifier));
-        let mut query = Serializer::new(String::new());
-        query.extend_pairs([
-            ("response_type", "code"),
-            ("client_id", &self.client),
-            ("redirect_uri", redirect_uri),
-            ("scope", self.scope()),
-            ("state", &flow.state),
-            ("nonce", &flow.nonce),
-            ("code_challenge", &challenge),
-            ("code_challenge_method", "S256"),
-        ]);
-        let separator = if page.contains('?') { '&' } else { '?' };
-        Ok((format!("{page}{separator}{}", query.finish()), flow))
+        let url = AuthorizationUrl {
+            endpoint: page,
+            client_id: &self.client,
+            redirect_uri,
+            state: &flow.state,
+            verifier: &flow.verifier,
+            nonce: Some(&flow.nonce),
+            resource: None,
+            extra: &[],
+        };
+        let scopes = self.scopes().iter().map(|scope| (*scope).to_owned());
+        let scopes: Vec<String> = scopes.collect();
+        let url = url.build(&scopes);
+        let url = url.ok_or_else(|| self.unusable("its authorization_endpoint is not a URL"))?;
+        Ok((url, flow))
     }
 
     /// Completes a sign-in and returns the user's principal. Its teams are those named in the ID token.
@@ -189,93 +178,63 @@ impl SignIn {
         if let Some(error) = &answer.error {
             let denied = SignInError::Denied {
                 issuer: issuer(),
-                code: word(error),
+                code: error_code(error),
             };
             return Err(denied.into());
         }
         let code = answer.code.ok_or_else(|| SignInError::NoCode(issuer()))?;
         let id_token = self.exchange(&metadata, flow, &code).await?;
-        self.judged(flow, &id_token).await
+        self.verify(flow, &id_token).await
     }
 
     /// Exchanges the authorization code for an ID token.
     async fn exchange(
         &self,
-        metadata: &Metadata,
+        metadata: &IssuerMetadata,
         flow: &SignInFlow,
         code: &SecretString,
     ) -> Result<SecretString> {
         let place = metadata.token_endpoint.as_deref();
         let place = place.ok_or_else(|| self.unusable("it names no token_endpoint"))?;
-        let (form, proof) = self.form(metadata, flow, code)?;
-        let answered = self.fetcher.post(place, &form, proof).await;
-        let (status, body) = answered.map_err(|why| self.unusable(&why))?;
-        let none = |why: String| {
-            let issuer = self.issuer().to_owned();
-            Error::from(SignInError::NoToken { issuer, why })
+        let endpoint = TokenEndpoint {
+            fetcher: self.fetcher.client(),
+            trust: TRUST,
+            place,
+            client: self.credentials(metadata),
+            configured: None,
+            extra: &[],
         };
-        if status != StatusCode::OK {
-            let refusal = serde_json::from_slice::<Refusal>(&body);
-            let why = refusal.map_or_else(|_| status.to_string(), |refusal| word(&refusal.error));
-            return Err(none(why));
-        }
-        let given = serde_json::from_slice::<Given>(&body).ok();
-        let given = given.and_then(|given| given.id_token);
-        given
-            .map(SecretString::from)
-            .ok_or_else(|| none("there is none in its answer".into()))
-    }
-
-    /// Returns the token request's form, and the `Authorization` header if the client authenticates by one.
-    fn form(
-        &self,
-        metadata: &Metadata,
-        flow: &SignInFlow,
-        code: &SecretString,
-    ) -> Result<(SecretString, Option<HeaderValue>)> {
-        let mut form = Serializer::new(String::new());
-        form.extend_pairs([
+        let parameters = [
             ("grant_type", "authorization_code"),
             ("code", code.expose_secret()),
             ("redirect_uri", &flow.redirect_uri),
             ("code_verifier", &flow.verifier),
-        ]);
-        let methods = metadata.token_endpoint_auth_methods_supported.as_deref();
-        let posts = methods.is_some_and(|methods| {
-            let has = |name: &str| methods.iter().any(|method| method == name);
-            has("client_secret_post") && !has("client_secret_basic")
-        });
-        let mut proof = None;
-        match &self.secret {
-            Some(secret) if posts => {
-                form.append_pair("client_id", &self.client);
-                form.append_pair("client_secret", secret.expose_secret());
-            }
-            Some(secret) => proof = Some(self.basic(secret)?),
-            None => {
-                form.append_pair("client_id", &self.client);
-            }
-        }
-        Ok((SecretString::from(form.finish()), proof))
+        ];
+        let answer = endpoint.ask(&parameters, id_token_answer).await;
+        answer
+            .map(|(id_token, _)| id_token)
+            .map_err(|error| match error {
+                TokenError::Fetch(error) => self.unusable(&error.to_string()),
+                error => {
+                    let (issuer, why) = (self.issuer().to_owned(), error.to_string());
+                    SignInError::NoToken { issuer, why }.into()
+                }
+            })
     }
 
-    fn basic(&self, secret: &SecretString) -> Result<HeaderValue> {
-        // The client ID and the secret are encoded separately before they are joined (RFC 6749, section 2.3.1).
-        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-        let pair = format!(
-            "{}:{}",
-            encoded(&self.client),
-            encoded(secret.expose_secret())
-        );
-        let value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)));
-        let mut value =
-            value.map_err(|_| self.unusable("our client has no name that can be sent"))?;
-        value.set_sensitive(true);
-        Ok(value)
+    fn credentials(&self, metadata: &IssuerMetadata) -> ClientCredentials<'_> {
+        ClientCredentials {
+            id: &self.client,
+            secret: self.secret.as_ref(),
+            method: match &self.secret {
+                None => AuthMethod::None,
+                Some(_) => AuthMethod::choose(metadata, &[AuthMethod::Basic, AuthMethod::Post]),
+            },
+        }
     }
 
     /// Returns the principal that the ID token names, if the token belongs to this flow.
-    async fn judged(&self, flow: &SignInFlow, id_token: &SecretString) -> Result<Arc<Principal>> {
+    async fn verify(&self, flow: &SignInFlow, id_token: &SecretString) -> Result<Arc<Principal>> {
         let other = || Error::from(SignInError::OtherToken(self.issuer().to_owned()));
         let text = id_token.expose_secret();
         let token = Token::parse(text).ok_or_else(other)?;
@@ -294,22 +253,11 @@ impl SignIn {
         found.map(|who| who.principal).ok_or_else(other)
     }
 
-    async fn metadata(&self) -> Result<Metadata> {
-        let mut known = self.known.lock().await;
-        if let Some((at, said)) = &*known {
-            let lasts = if said.is_ok() {
-                ISSUER_METADATA_TTL
-            } else {
-                ISSUER_RETRY_INTERVAL
-            };
-            if at.elapsed() < lasts {
-                return said.clone().map_err(|why| self.unusable(&why));
-            }
-        }
-        // Concurrent callers wait on the lock and reuse this result.
-        let said = self.fetcher.document().await;
-        *known = Some((Instant::now(), said.clone()));
-        said.map_err(|why| self.unusable(&why))
+    async fn metadata(&self) -> Result<Arc<IssuerMetadata>> {
+        let ttl = (ISSUER_METADATA_TTL, ISSUER_RETRY_INTERVAL);
+        let ask = async || self.fetcher.metadata().await.map(Arc::new);
+        let metadata = self.metadata.get(ttl, ask).await;
+        metadata.map_err(|why| self.unusable(&why))
     }
 
     fn unusable(&self, why: &str) -> Error {
@@ -319,21 +267,13 @@ impl SignIn {
     }
 
     /// Returns the scopes to request, depending on the claim that names the user.
-    fn scope(&self) -> &'static str {
+    fn scopes(&self) -> &'static [&'static str] {
         match self.tokens.options().user_claim.as_str() {
-            "sub" => "openid",
-            "email" => "openid email",
-            _ => "openid profile",
+            "sub" => &["openid"],
+            "email" => &["openid", "email"],
+            _ => &["openid", "profile"],
         }
     }
-}
-
-/// Shortens an error code of the issuer for a message and keeps only letters, digits and underscores.
-fn word(code: &str) -> String {
-    let plain = code
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '_');
-    plain.take(40).collect()
 }
 
 impl fmt::Debug for SignInFlow {

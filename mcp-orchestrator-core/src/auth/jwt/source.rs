@@ -1,11 +1,12 @@
 //! Cache of an issuer's keys. One request serves all waiters; keys are fetched again when they age or when an unknown
 //! key is named, and never more often than the pause allows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -20,7 +21,7 @@ use crate::auth::Algorithm;
 /// Caches the keys of one issuer. Dropping it cancels a background refresh.
 #[derive(Debug)]
 pub(super) struct KeySource {
-    asker: Arc<Asker>,
+    asker: Arc<KeyFetcher>,
     /// The request in flight, as long as at least one caller waits for it.
     flight: Mutex<Option<WeakShared<BoxFuture<'static, ()>>>>,
     tracker: TaskTracker,
@@ -29,17 +30,17 @@ pub(super) struct KeySource {
 }
 
 #[derive(Debug)]
-struct Asker {
+struct KeyFetcher {
     issuer: String,
     fetcher: Fetcher,
     limits: FetchLimits,
-    at_hand: ArcSwap<AtHand>,
+    at_hand: ArcSwap<CachedKeys>,
     remembered: Arc<Remembered>,
 }
 
 /// The cached state of an issuer's keys.
 #[derive(Clone, Debug, Default)]
-struct AtHand {
+struct CachedKeys {
     keys: Option<(Arc<KeySet>, Instant)>,
     /// When the issuer was last asked, and the error if that failed.
     asked: Option<Instant>,
@@ -55,7 +56,7 @@ impl KeySource {
     ) -> Self {
         let cut = CancellationToken::new();
         Self {
-            asker: Arc::new(Asker {
+            asker: Arc::new(KeyFetcher {
                 issuer,
                 fetcher,
                 limits,
@@ -112,14 +113,14 @@ impl KeySource {
     }
 
     fn on_its_way(&self) -> Option<Shared<BoxFuture<'static, ()>>> {
-        let flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let flight = self.flight.lock();
         let flight = flight.as_ref()?.upgrade()?;
         flight.peek().is_none().then_some(flight)
     }
 
     /// Joins the request in flight, or starts a new one.
     fn flight(&self) -> Shared<BoxFuture<'static, ()>> {
-        let mut known = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.flight.lock();
         let flight = known.as_ref().and_then(WeakShared::upgrade);
         if let Some(flight) = flight.filter(|flight| flight.peek().is_none()) {
             return flight;
@@ -131,7 +132,7 @@ impl KeySource {
     }
 }
 
-impl Asker {
+impl KeyFetcher {
     /// Returns the cached keys unless they are too old to use.
     fn usable(&self) -> Option<Arc<KeySet>> {
         let at_hand = self.at_hand.load();
@@ -161,14 +162,14 @@ impl Asker {
     async fn ask(&self) {
         let answer = self.fetcher.keys().await;
         let now = Instant::now();
-        let before = AtHand::clone(&self.at_hand.load());
+        let before = CachedKeys::clone(&self.at_hand.load());
         let after = match answer {
-            Ok(keys) => AtHand {
+            Ok(keys) => CachedKeys {
                 keys: Some((Arc::new(keys), now)),
                 asked: Some(now),
                 failure: None,
             },
-            Err(failure) => AtHand {
+            Err(failure) => CachedKeys {
                 keys: before.keys.clone(),
                 asked: Some(now),
                 failure: Some(failure),
@@ -190,7 +191,7 @@ impl Asker {
         if gone {
             tracing::info!(
                 issuer = self.issuer,
-                "a key is gone; tokens are checked anew"
+                "a key was removed; verified tokens are verified again"
             );
             self.remembered.forget();
         }

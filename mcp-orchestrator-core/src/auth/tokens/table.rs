@@ -1,11 +1,12 @@
 //! The tokens of a store by hash, as a snapshot that is read without a lock.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
@@ -104,7 +105,7 @@ impl Table {
     }
 
     fn change(&self, change: impl FnOnce(&mut HashMap<[u8; 32], Arc<Known>>)) {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock();
         let mut all = HashMap::clone(&self.now.load());
         change(&mut all);
         self.now.store(Arc::new(all));

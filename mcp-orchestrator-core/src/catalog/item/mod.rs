@@ -202,11 +202,11 @@ pub(crate) struct Reports {
 
 impl Reports {
     /// Maximum number of reports that are listed individually.
-    const TOLD: usize = 5;
+    const MAX_LISTED_REPORTS: usize = 5;
 
     /// Reports an item that was left out or lost a member.
     pub(crate) fn add(&mut self, what: impl FnOnce() -> String) {
-        if self.first.len() < Self::TOLD {
+        if self.first.len() < Self::MAX_LISTED_REPORTS {
             self.first.push(what());
         } else {
             self.more += 1;

@@ -107,7 +107,7 @@ fn a_server_is_replaced_only_on_request() {
 }
 
 #[test]
-fn what_cannot_be_edited_is_left_alone() {
+fn uneditable_file_is_left_unchanged() {
     for (file, text) in [
         ("c.yaml", "servers: &x\n  a: {command: sh}\n...\n"),
         ("c.yaml", "servers: ["),
@@ -139,7 +139,7 @@ fn a_file_is_created_and_changed_on_disk() {
 }
 
 #[test]
-fn a_server_is_taken_out_and_all_else_stays() {
+fn removing_a_server_keeps_the_rest_of_the_file() {
     let id = ServerId::new("b").unwrap();
     for (file, before, after) in [
         (

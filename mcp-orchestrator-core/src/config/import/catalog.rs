@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::imported::{Imported, ImportedVariable};
-use super::offer::{Kind, Offer};
+use super::offer::{InstallableServer, Kind};
 use super::options::ImportOptions;
 use super::risk::{self, Origin};
 use super::{docker, registry, resources, toolhive};
@@ -24,7 +24,7 @@ pub(super) fn imported(
 ) -> Result<Imported, Problems> {
     let mut report = Report::default();
     let path = KeyPath::default();
-    let mut offers: Vec<Offer> = trees.iter().flat_map(offers).collect();
+    let mut offers: Vec<InstallableServer> = trees.iter().flat_map(offers).collect();
     offers.retain(|offer| options.wants(&[&offer.name, &offer.label]));
     let alone = offers.len() == 1;
     if offers.is_empty() {
@@ -95,7 +95,7 @@ fn take(made: EntryBuilder, file: &Arc<Path>, report: &mut Report, imported: &mu
 ///
 /// # Errors
 /// Why the server cannot run here.
-fn convert(offer: Offer, made: &mut EntryBuilder) -> Result<(), String> {
+fn convert(offer: InstallableServer, made: &mut EntryBuilder) -> Result<(), String> {
     match offer.kind {
         Kind::Registry => registry::make(offer.said, made),
         Kind::DockerCatalog => docker::from_catalog(offer.said, made),
@@ -107,7 +107,7 @@ fn convert(offer: Offer, made: &mut EntryBuilder) -> Result<(), String> {
 }
 
 /// Returns the servers that a document offers.
-fn offers(tree: &Node) -> Vec<Offer> {
+fn offers(tree: &Node) -> Vec<InstallableServer> {
     if tree.get("apiVersion").is_some() {
         return resources::offers(tree);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::offer::{Kind, Offer};
+use super::offer::{InstallableServer, Kind};
 use super::translate::{Part, escaped, rendered};
 use crate::config::import::builder::{EntryBuilder, literal};
 use crate::config::resolve::check;
@@ -15,15 +15,17 @@ use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
 /// Returns the servers of a catalog, or the one of a `server.yaml`.
-pub(super) fn offers(tree: &Node) -> Vec<Offer> {
+pub(super) fn offers(tree: &Node) -> Vec<InstallableServer> {
     if let Some(registry) = tree.get("registry") {
         let entries = registry.entries().iter();
         return entries
-            .map(|entry| Offer::new(&entry.key, Kind::DockerCatalog, &entry.node))
+            .map(|entry| InstallableServer::new(&entry.key, Kind::DockerCatalog, &entry.node))
             .collect();
     }
     match tree.get("name").map(|name| &name.value) {
-        Some(Tree::Scalar { text, .. }) => vec![Offer::new(text, Kind::DockerServer, tree)],
+        Some(Tree::Scalar { text, .. }) => {
+            vec![InstallableServer::new(text, Kind::DockerServer, tree)]
+        }
         _ => Vec::new(),
     }
 }

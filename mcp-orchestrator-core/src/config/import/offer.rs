@@ -7,7 +7,7 @@ use crate::config::source::node::Node;
 use crate::id::to_dns_label;
 
 /// An installable server.
-pub(super) struct Offer {
+pub(super) struct InstallableServer {
     /// Its name in the document.
     pub(super) name: String,
     /// Its default name here.
@@ -28,7 +28,7 @@ pub(super) enum Kind {
     Resource,
 }
 
-impl Offer {
+impl InstallableServer {
     pub(super) fn new(name: &str, kind: Kind, said: &Node) -> Self {
         let plain = name.trim_start_matches('/');
         Self {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::offer::{Kind, Offer};
+use super::offer::{InstallableServer, Kind};
 use super::toolhive;
 use super::translate::escaped;
 use crate::config::import::builder::{EntryBuilder, literal, port};
@@ -20,7 +20,7 @@ use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
 /// Returns the resource of a document, or those of a `List`.
-pub(super) fn offers(tree: &Node) -> Vec<Offer> {
+pub(super) fn offers(tree: &Node) -> Vec<InstallableServer> {
     if let Some(Tree::List(items)) = tree.get("items").map(|items| &items.value) {
         return items.iter().flat_map(offers).collect();
     }
@@ -28,8 +28,12 @@ pub(super) fn offers(tree: &Node) -> Vec<Offer> {
         .get("metadata")
         .and_then(|metadata| metadata.get("name"));
     match name.map(|name| &name.value) {
-        Some(Tree::Scalar { text, .. }) => vec![Offer::new(text, Kind::Resource, tree)],
-        _ => vec![Offer::new("(without a name)", Kind::Resource, tree)],
+        Some(Tree::Scalar { text, .. }) => vec![InstallableServer::new(text, Kind::Resource, tree)],
+        _ => vec![InstallableServer::new(
+            "(without a name)",
+            Kind::Resource,
+            tree,
+        )],
     }
 }
 

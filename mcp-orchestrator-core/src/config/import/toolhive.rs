@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::offer::{Kind, Offer};
+use super::offer::{InstallableServer, Kind};
 use super::registry::{Input, filled};
 use super::translate::escaped;
 use crate::config::import::builder::{EntryBuilder, flag, literal, port};
@@ -17,7 +17,7 @@ use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
 
 /// Returns the servers of a registry.
-pub(super) fn offers(tree: &Node) -> Vec<Offer> {
+pub(super) fn offers(tree: &Node) -> Vec<InstallableServer> {
     let known = tree.get("last_updated").is_some() || tree.get("remote_servers").is_some();
     if !known {
         return Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn offers(tree: &Node) -> Vec<Offer> {
             offers.extend(
                 entries
                     .iter()
-                    .map(|entry| Offer::new(&entry.key, kind, &entry.node)),
+                    .map(|entry| InstallableServer::new(&entry.key, kind, &entry.node)),
             );
         }
     }

@@ -16,7 +16,7 @@ const MAX_COLUMN: usize = 1000;
 /// # Errors
 /// The first error in it.
 pub(in crate::config) fn parse(text: &str) -> Result<Node, Flaw> {
-    let mut reading = Reading::new(text);
+    let mut reading = TreeBuilder::new(text);
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         // Use only the message: the error's `Display` quotes the line, which may hold a secret.
@@ -27,14 +27,14 @@ pub(in crate::config) fn parse(text: &str) -> Result<Node, Flaw> {
     Ok(reading.node(bytes, value))
 }
 
-struct Reading<'t> {
+struct TreeBuilder<'t> {
     text: &'t str,
     /// The start of each line.
     lines: Vec<usize>,
     count: usize,
 }
 
-impl<'t> Reading<'t> {
+impl<'t> TreeBuilder<'t> {
     fn new(text: &'t str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0)

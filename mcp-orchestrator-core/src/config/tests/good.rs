@@ -226,7 +226,7 @@ fn gateways_show_what_they_list() {
 }
 
 #[test]
-fn nothing_at_all_has_defaults() {
+fn empty_configuration_has_defaults() {
     for text in ["", "# nothing\n", "{}", "servers:\n"] {
         let loaded = good(text);
         let settings = loaded.settings;
@@ -261,7 +261,7 @@ fn of_a_server_in_two_files_the_later_counts_and_that_is_said() {
 }
 
 #[test]
-fn a_missing_program_is_a_notice_with_what_was_searched() {
+fn missing_program_is_a_notice_that_names_the_search_path() {
     let notices =
         good("servers: {a: {command: no-such-program-here}, b: {command: sh -c x}}").notices;
     assert!(
@@ -324,7 +324,7 @@ servers:
 }
 
 #[test]
-fn the_transport_of_an_address_is_detected_unless_it_is_said() {
+fn transport_is_detected_unless_configured() {
     for (keys, transport) in [
         ("", RemoteTransport::Detect),
         (", era: auto", RemoteTransport::Detect),

@@ -1,11 +1,12 @@
 //! A cache entry: the cached credential and the resolution in flight.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -22,7 +23,7 @@ type Answer = Result<Option<Arc<Credential>>, Arc<Error>>;
 type Flight = Shared<BoxFuture<'static, Answer>>;
 
 /// Upper limit on how long anything is cached, whatever the options allow.
-const LONGEST: Duration = Duration::from_hours(24);
+const MAX_CACHE_TTL: Duration = Duration::from_hours(24);
 
 /// How long a credential is cached.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +36,7 @@ pub(super) struct Lifetime {
 pub(super) struct Entry {
     pub(super) key: Key,
     kept: ArcSwapOption<Kept>,
-    asked: Mutex<Asked>,
+    asked: Mutex<LastResolution>,
 }
 
 struct Kept {
@@ -45,7 +46,7 @@ struct Kept {
 
 /// The last resolution. It runs as long as at least one caller waits for it.
 #[derive(Default)]
-struct Asked {
+struct LastResolution {
     number: u64,
     rejected: Option<(Revision, Generation)>,
     flight: Option<WeakShared<BoxFuture<'static, Answer>>>,
@@ -113,9 +114,9 @@ impl Entry {
     /// Returns until when the entry must be kept, or `None` if it can be dropped. A resolution in flight outlasts any
     /// cached value.
     pub(super) fn of_use(&self, now: Instant) -> Option<Instant> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = self.asked.lock();
         if asked.running().is_some() {
-            return Some(now + LONGEST);
+            return Some(now + MAX_CACHE_TTL);
         }
         let kept = self.kept.load();
         kept.as_ref()
@@ -130,7 +131,7 @@ impl Entry {
         question: Question,
         lifetime: Lifetime,
     ) -> Flight {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock();
         if let Some(flight) = asked.running()
             && covers(asked.rejected.as_ref(), question.rejected.as_ref())
         {
@@ -158,7 +159,7 @@ impl Entry {
 
     /// Caches a credential unless a newer resolution has started since.
     fn keep(&self, number: u64, credential: &Arc<Credential>, lifetime: Lifetime) {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = self.asked.lock();
         if asked.number != number {
             return;
         }
@@ -171,7 +172,7 @@ impl Entry {
         });
         self.kept.store(Some(Arc::new(Kept {
             credential: Arc::clone(credential),
-            until: Instant::now() + age.min(LONGEST),
+            until: Instant::now() + age.min(MAX_CACHE_TTL),
         })));
     }
 }
@@ -182,7 +183,7 @@ impl fmt::Debug for Entry {
     }
 }
 
-impl Asked {
+impl LastResolution {
     fn running(&self) -> Option<Flight> {
         let flight = self.flight.as_ref()?.upgrade()?;
         // A finished resolution may still be held by a waiter that has not been polled yet.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash as _, Hasher};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use super::entry::Entry;
@@ -41,10 +42,7 @@ impl Table {
         if let Some(entry) = self.find_hashed(hash, request) {
             return entry;
         }
-        let mut shard = self
-            .shard(hash)
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(hash).write();
         match shard.get(&hash) {
             // Another task created the entry in the meantime.
             Some(entry) if entry.key.is_of(request) => return Arc::clone(entry),
@@ -59,16 +57,13 @@ impl Table {
     /// Drops the entries for which `which` returns `true`.
     pub(super) fn forget(&self, which: impl Fn(&Key) -> bool) {
         for shard in &self.shards {
-            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = shard.write();
             shard.retain(|_, entry| !which(&entry.key));
         }
     }
 
     fn find_hashed(&self, hash: u64, request: &CredentialRequest<'_>) -> Option<Arc<Entry>> {
-        let shard = self
-            .shard(hash)
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let shard = self.shard(hash).read();
         shard
             .get(&hash)
             .filter(|entry| entry.key.is_of(request))

@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
@@ -28,7 +28,7 @@ impl CredentialResolver for Slow {
     async fn resolve(&self, _: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
         let generation = self.asked.fetch_add(1, Ordering::SeqCst) as u64;
         self.let_go.acquire().await.unwrap().forget();
-        if *self.fails.lock().unwrap() {
+        if *self.fails.lock() {
             return Err(Error::new(ErrorKind::Unavailable, "no answer"));
         }
         Ok(Some(Arc::new(Credential {
@@ -193,10 +193,10 @@ async fn late_answer_does_not_overwrite_a_newer_one() {
 async fn error_reaches_all_waiters_and_is_not_cached() {
     let (slow, cache) = slow(10, None, 100);
     let ann = Caller::new("ann");
-    *slow.fails.lock().unwrap() = true;
+    *slow.fails.lock() = true;
     let answers = join_all((0..3).map(|_| cache.resolve(ann.ask(None)))).await;
     assert!(answers.iter().all(|answer| answer.is_err()));
-    *slow.fails.lock().unwrap() = false;
+    *slow.fails.lock() = false;
     get(&cache, ann.ask(None)).await;
 }
 

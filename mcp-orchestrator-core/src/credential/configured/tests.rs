@@ -117,7 +117,7 @@ impl Cluster {
         let data = data
             .iter()
             .map(|(key, value)| ((*key).to_owned(), value.to_vec()));
-        let mut secrets = self.secrets.lock().unwrap();
+        let mut secrets = self.secrets.lock();
         secrets.insert(name.to_owned(), data.collect());
     }
 }
@@ -127,7 +127,7 @@ impl SecretReader for Cluster {
     async fn read(&self, name: &str) -> Result<Option<Arc<crate::credential::SecretData>>> {
         use std::sync::atomic::Ordering;
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let secrets = self.secrets.lock().unwrap();
+        let secrets = self.secrets.lock();
         let data = secrets.get(name).map(|data| {
             let data = data.iter().map(|(k, v)| (k.clone(), v.clone().into()));
             Arc::new(data.collect())

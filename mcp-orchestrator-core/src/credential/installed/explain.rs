@@ -40,7 +40,7 @@ impl InstalledResolver {
                 text = format!("{text}; it is renewed by itself, from {} on", utc(*due));
             }
             (Renewing::Due(None), ..) => {
-                text.push_str("; it is renewed by itself, once it is over or refused");
+                text.push_str("; it is renewed automatically once it has expired or was rejected");
             }
         }
         if let Some(why) = self.failures.of(&key, credential) {

@@ -1,7 +1,9 @@
 //! The failed renewals of installations.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::credential::{Credential, Generation, InstallationKey, Renewed, Revision};
 use crate::error::Result;
@@ -16,10 +18,6 @@ struct Failure {
 }
 
 impl Failures {
-    fn lock(&self) -> MutexGuard<'_, HashMap<InstallationKey, Failure>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Records the result of a renewal.
     pub(super) fn note(
         &self,
@@ -29,7 +27,7 @@ impl Failures {
     ) {
         let why = match renewed {
             Ok(Renewed::Newer | Renewed::Unstored(_) | Renewed::Ended) => {
-                self.lock().remove(key);
+                self.0.lock().remove(key);
                 return;
             }
             Ok(Renewed::NotNow { why, .. } | Renewed::Stuck { why, .. }) => why.clone(),
@@ -37,16 +35,16 @@ impl Failures {
         };
         let of = (credential.revision.clone(), credential.generation);
         let why = why.into();
-        self.lock().insert(key.clone(), Failure { of, why });
+        self.0.lock().insert(key.clone(), Failure { of, why });
     }
 
     /// Forgets an installation that was removed.
     pub(super) fn forget(&self, key: &InstallationKey) {
-        self.lock().remove(key);
+        self.0.lock().remove(key);
     }
 
     pub(super) fn of(&self, key: &InstallationKey, credential: &Credential) -> Option<Arc<str>> {
-        let all = self.lock();
+        let all = self.0.lock();
         let failure = all.get(key)?;
         let is_it = failure.of == (credential.revision.clone(), credential.generation);
         is_it.then(|| Arc::clone(&failure.why))

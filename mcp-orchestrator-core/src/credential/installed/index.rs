@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::credential::{
@@ -206,7 +207,7 @@ impl Index {
 
     /// Sets or removes an owner's installation and reports the change.
     pub(super) fn set(&self, key: &InstallationKey, entry: Option<&Entry>) {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock();
         let shard = &self.shards[self.place(key)];
         let mut all = Shard::clone(&shard.load());
         #[cfg(test)]
@@ -228,7 +229,7 @@ impl Index {
 
     /// Replaces all installations and reports what changed.
     pub(super) fn replace(&self, entries: Vec<(InstallationKey, Entry)>) {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock();
         let mut after: Vec<Shard> = vec![Shard::new(); SHARDS];
         let servers = Servers::default();
         for (key, entry) in entries {
@@ -301,16 +302,16 @@ mod tests {
 
     #[test]
     fn each_install_copies_only_part_of_the_index() {
-        const MANY: usize = 3000;
+        const COUNT: usize = 3000;
         let index = Index::default();
         let broken = Entry::broken(Error::new(crate::error::ErrorKind::Internal, "x"));
-        for number in 0..MANY {
+        for number in 0..COUNT {
             index.set(&key(number), Some(&broken));
         }
         let copied = index.copied.load(Ordering::Relaxed);
         // Copying the whole index each time would copy 4.5 million entries.
-        assert!(copied < MANY * 20, "{copied}");
-        assert_eq!(index.all().len(), MANY);
+        assert!(copied < COUNT * 20, "{copied}");
+        assert_eq!(index.all().len(), COUNT);
         index.set(&key(7), None);
         assert!(index.get(&key(7)).is_none() && index.get(&key(8)).is_some());
         index.replace(vec![(key(9), broken)]);

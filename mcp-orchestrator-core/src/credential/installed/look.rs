@@ -7,7 +7,7 @@ use crate::credential::{CredentialRequest, InstallationKey};
 use crate::server::ServerSpec;
 
 /// The credential found for a request.
-pub(super) enum Look {
+pub(super) enum CredentialLookup {
     Nothing,
     Good(Held),
     /// Expired, or rejected by the server.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::index::{Entry, Held, Renewing};
-use super::look::Look;
+use super::look::CredentialLookup;
 use super::{InstalledResolver, expired};
 use crate::credential::{
     Credential, CredentialRequest, InstallationKey, Owner, Protection, Renewed, StoredCredential,
@@ -17,15 +17,15 @@ impl InstalledResolver {
     pub(super) async fn settled(
         &self,
         request: &CredentialRequest<'_>,
-        look: Look,
+        look: CredentialLookup,
     ) -> Result<Option<Arc<Credential>>> {
         let held = match look {
-            Look::Good(held) => return Ok(Some(held.credential)),
-            Look::Nothing => {
+            CredentialLookup::Good(held) => return Ok(Some(held.credential)),
+            CredentialLookup::Nothing => {
                 self.refused(request).await?;
                 return self.obtained(request).await;
             }
-            Look::Bad(held) => held,
+            CredentialLookup::Bad(held) => held,
         };
         let server = request.server;
         if !held.is_rejected(request) && !matches!(held.renewal, Renewing::Due(_)) {
@@ -34,9 +34,9 @@ impl InstalledResolver {
         // Another process may have written a newer one; its notification may not have arrived yet.
         self.seen(&held.key(server)).await?;
         let held = match self.look(request)? {
-            Look::Nothing => return Ok(None),
-            Look::Good(held) => return Ok(Some(held.credential)),
-            Look::Bad(held) => held,
+            CredentialLookup::Nothing => return Ok(None),
+            CredentialLookup::Good(held) => return Ok(Some(held.credential)),
+            CredentialLookup::Bad(held) => held,
         };
         let (Some(renewal), Renewing::Due(_)) = (&self.renewal, &held.renewal) else {
             return Err(over(request, &held));
@@ -66,7 +66,7 @@ impl InstalledResolver {
         }
         if refusals.is_recent() && request.rule.owners(request.principal).next().is_some() {
             let text = format!(
-                "server {} wants a token by OAuth, and nobody has signed in for it",
+                "server {} requires an OAuth token, and nobody has signed in for it",
                 server.id
             );
             return Err(Error::new(ErrorKind::CredentialMissing, text).with_server(&server.id));
@@ -119,9 +119,9 @@ impl InstalledResolver {
             Renewed::Newer | Renewed::Ended => self.seen(key).await?,
         }
         match self.look(request)? {
-            Look::Nothing => Ok(None),
-            Look::Good(held) => Ok(Some(held.credential)),
-            Look::Bad(held) => Err(over(request, &held)),
+            CredentialLookup::Nothing => Ok(None),
+            CredentialLookup::Good(held) => Ok(Some(held.credential)),
+            CredentialLookup::Bad(held) => Err(over(request, &held)),
         }
     }
 
@@ -131,10 +131,7 @@ impl InstalledResolver {
             return;
         };
         let key = held.key(server);
-        let mut ahead = self
-            .ahead
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ahead = self.ahead.lock();
         if !ahead.insert(key.clone()) {
             return;
         }
@@ -158,7 +155,7 @@ impl InstalledResolver {
                     tokio::time::sleep(super::RETRY_INTERVAL).await;
                 }
             }
-            let mut ahead = resolver.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut ahead = resolver.ahead.lock();
             ahead.remove(&key);
         });
     }

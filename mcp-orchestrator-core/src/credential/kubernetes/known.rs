@@ -1,11 +1,11 @@
 //! The state seen by the watch, from which changes are reported and expired records are found.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::watcher::Event;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::object::Facts;
 use crate::credential::StoreChange;
@@ -111,7 +111,7 @@ impl Known {
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock()
     }
 }
 

@@ -40,7 +40,7 @@ const TRIES: usize = 32;
 /// Page size of lists.
 const PAGE: u32 = 200;
 /// How long opening the store waits for the first complete list.
-const SEEN_ALL: Duration = Duration::from_secs(20);
+const FIRST_LIST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A credential store that keeps each record in a Secret.
 pub struct KubernetesCredentials {
@@ -82,7 +82,7 @@ impl KubernetesCredentials {
             shared,
             _tasks: tasks,
         };
-        match tokio::time::timeout(SEEN_ALL, synced.wait_for(|synced| *synced)).await {
+        match tokio::time::timeout(FIRST_LIST_TIMEOUT, synced.wait_for(|synced| *synced)).await {
             Ok(Ok(_)) => Ok(store),
             _ => {
                 let text = "the stored credentials cannot be watched: the role needs the verb watch on secrets";
@@ -278,7 +278,7 @@ impl CredentialStore for KubernetesCredentials {
                     Some((facts, _)) if self.shared.names.of(&facts.key) != name => {
                         tracing::warn!(
                             secret = name,
-                            "a stored record stands under another's name"
+                            "a stored record has the name of another one"
                         );
                     }
                     Some((facts, _)) if facts.is_over(now) => {}

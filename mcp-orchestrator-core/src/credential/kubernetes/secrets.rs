@@ -4,12 +4,13 @@
 //! an orchestrator stores its own data, such as other users' credentials, are rejected.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::credential::{SecretData, SecretReader};
@@ -19,7 +20,7 @@ use crate::runtime::kubernetes::client::errors::Action;
 use crate::runtime::kubernetes::names::ORCHESTRATOR;
 
 /// How long the last value is used while the API server is unreachable.
-const LASTS: Duration = Duration::from_mins(10);
+const MAX_STALE_AGE: Duration = Duration::from_mins(10);
 
 /// Reads Secrets of one namespace. While the API server is unreachable, a value read within the last ten minutes is
 /// used, so that calls to running instances keep working.
@@ -67,8 +68,8 @@ impl ClusterSecrets {
     /// Remembers the last value, or forgets it if the Secret was deleted.
     fn keep(&self, name: &str, data: Option<&Arc<SecretData>>) {
         let now = Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.retain(|known, last| known != name && now.duration_since(last.at) < LASTS);
+        let mut last = self.last.lock();
+        last.retain(|known, last| known != name && now.duration_since(last.at) < MAX_STALE_AGE);
         if let Some(data) = data {
             let data = Arc::clone(data);
             last.insert(name.to_owned(), Last { at: now, data });
@@ -76,8 +77,10 @@ impl ClusterSecrets {
     }
 
     fn kept(&self, name: &str) -> Option<Arc<SecretData>> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = last.get(name).filter(|last| last.at.elapsed() < LASTS)?;
+        let last = self.last.lock();
+        let last = last
+            .get(name)
+            .filter(|last| last.at.elapsed() < MAX_STALE_AGE)?;
         Some(Arc::clone(&last.data))
     }
 }

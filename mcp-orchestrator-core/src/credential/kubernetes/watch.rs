@@ -18,7 +18,7 @@ use crate::runtime::kubernetes::client::watch_backoff::WatchBackoff;
 /// Interval between two deletions of expired records.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// Maximum number of records deleted at a time.
-const SWEPT: usize = 200;
+const MAX_SWEPT_RECORDS: usize = 200;
 
 /// Follows the Secrets until the store is dropped. `synced` becomes `true` after the first complete list.
 pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
@@ -66,13 +66,13 @@ pub(super) async fn follow(shared: Arc<Shared>, synced: watch::Sender<bool>) {
 
 /// Deletes expired records at the version that was seen, so that a record written in the meantime is kept.
 async fn sweep(shared: &Shared) {
-    for (name, version) in shared.known.over(SystemTime::now(), SWEPT) {
+    for (name, version) in shared.known.over(SystemTime::now(), MAX_SWEPT_RECORDS) {
         let deleted = tokio::select! {
             deleted = shared.delete(&name, &version) => deleted,
             () = shared.closing.cancelled() => return,
         };
         if let Err(error) = deleted {
-            tracing::debug!(%error, "a stored record that is over was not swept");
+            tracing::debug!(%error, "an expired record was not deleted");
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) enum LocalError {
         "{0} holds no key for the credential store: it must be 32 bytes as 64 hex digits or as base64, as `openssl rand -hex 32` prints"
     )]
     KeyForm(String),
-    #[error("{0} does not tell the key of the credential store: {1}")]
+    #[error("{0} did not return the key of the credential store: {1}")]
     KeyUntold(String, String),
     #[error("the key of the credential store cannot be read from {0}")]
     KeyUnread(String, #[source] io::Error),
@@ -38,7 +38,7 @@ pub(super) enum LocalError {
     Full(String, #[source] io::Error),
     #[error("credential store {0} failed")]
     Database(String, #[source] Box<redb::Error>),
-    #[error("the stored {0} cannot be opened: the store was changed by somebody else")]
+    #[error("the stored {0} cannot be decrypted: the store was modified")]
     Unsealed(String),
     #[error("a look into credential store {0} was broken off")]
     BrokenOff(String),

@@ -18,9 +18,9 @@ use crate::seal::{StateKey, hex};
 use crate::state::private;
 
 /// Maximum length of a key's text in bytes, including surrounding whitespace.
-const LONGEST: usize = 1024;
+const MAX_KEY_TEXT_LEN: usize = 1024;
 /// How long a command may run.
-const PATIENCE: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where the key of a local store comes from. The text is 32 bytes as 64 hex digits or as base64.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl KeySource {
                 Zeroizing::new(value.ok_or_else(unset)?)
             }
             Self::Command(line) => {
-                let printed = tokio::time::timeout(PATIENCE, self.printed(line)).await;
+                let printed = tokio::time::timeout(COMMAND_TIMEOUT, self.printed(line)).await;
                 printed.map_err(|_| self.untold("it did not end within 30 seconds"))??
             }
         };
@@ -93,15 +93,15 @@ impl KeySource {
             .spawn()
             .map_err(|error| LocalError::KeyUnread(self.to_string(), error))?;
         let unread = |error| LocalError::KeyUnread(self.to_string(), error);
-        let mut text = Zeroizing::new(String::with_capacity(LONGEST + 1));
+        let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_TEXT_LEN + 1));
         if let Some(out) = child.stdout.take() {
-            let most = LONGEST as u64 + 1;
+            let most = MAX_KEY_TEXT_LEN as u64 + 1;
             out.take(most)
                 .read_to_string(&mut text)
                 .await
                 .map_err(unread)?;
         }
-        if text.len() > LONGEST {
+        if text.len() > MAX_KEY_TEXT_LEN {
             return Err(LocalError::KeyForm(self.to_string()));
         }
         let status = child.wait().await.map_err(unread)?;
@@ -128,8 +128,8 @@ pub(super) fn read(path: &Path) -> Result<Option<StateKey>, LocalError> {
     if let Some(mode) = private::mode(&metadata).filter(|mode| mode & 0o077 != 0) {
         return Err(LocalError::KeyOpen(name(), mode));
     }
-    let mut text = Zeroizing::new(String::with_capacity(LONGEST + 1));
-    let mut bounded = file.take(LONGEST as u64 + 1);
+    let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_TEXT_LEN + 1));
+    let mut bounded = file.take(MAX_KEY_TEXT_LEN as u64 + 1);
     match bounded.read_to_string(&mut text) {
         Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(unread(error)),
         _ => {}

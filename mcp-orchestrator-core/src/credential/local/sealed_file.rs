@@ -1,8 +1,8 @@
 //! The database of a local store: held by one process and reopened after a failure.
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{
     Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, WriteTransaction,
 };
@@ -100,7 +100,7 @@ impl SealedFile {
 
     /// Seals everything under another key, in a new file that replaces this one as a whole.
     pub(super) fn rekey(&self, to: Key) -> Result<()> {
-        let mut held = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.open.write();
         let Open { database, key } = &mut *held;
         if database.is_none() {
             *database = Some(open(&self.path)?);
@@ -169,7 +169,7 @@ impl SealedFile {
         };
         done.map_err(|failed| {
             if failed.is_lasting() {
-                tracing::warn!(store = %self.path.display(), ?failed, "the store of credentials is opened anew");
+                tracing::warn!(store = %self.path.display(), ?failed, "the credential store is opened again");
                 self.held().database = None;
             }
             failed.into_error(&self.name())
@@ -179,7 +179,7 @@ impl SealedFile {
     /// Returns the database, reopened if it failed earlier.
     fn opened(&self) -> Result<RwLockReadGuard<'_, Open>> {
         {
-            let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+            let open = self.open.read();
             if open.database.is_some() {
                 return Ok(open);
             }
@@ -190,11 +190,11 @@ impl SealedFile {
                 held.database = Some(open(&self.path)?);
             }
         }
-        Ok(self.open.read().unwrap_or_else(PoisonError::into_inner))
+        Ok(self.open.read())
     }
 
     fn held(&self) -> RwLockWriteGuard<'_, Open> {
-        self.open.write().unwrap_or_else(PoisonError::into_inner)
+        self.open.write()
     }
 
     fn name(&self) -> String {

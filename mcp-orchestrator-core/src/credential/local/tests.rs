@@ -262,7 +262,7 @@ async fn moved_rows_are_errors_and_hide_no_others() {
     assert!(
         error
             .to_string()
-            .contains("installation a cannot be opened"),
+            .contains("installation a cannot be decrypted"),
         "{error}"
     );
     assert!(!error.to_string().contains("canary"));

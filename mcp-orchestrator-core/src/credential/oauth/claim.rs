@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::credential::secret_json::{from_secret, to_secret};
 use crate::credential::{
     CredentialStore, Generation, InstallationKey, Precondition, Record, RecordKey, RecordKind,
     Revision, Version,
@@ -16,13 +15,14 @@ use crate::credential::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RecordName;
 use crate::seal::hex;
+use crate::secret_json::{from_secret, to_secret};
 
 /// How long a claim is held at most.
 pub(super) const LEASE: Duration = Duration::from_mins(1);
 /// How long an unfinished claim is remembered.
-const REMEMBERED: Duration = Duration::from_hours(24);
+const UNFINISHED_CLAIM_TTL: Duration = Duration::from_hours(24);
 /// How soon to look again if it is unknown for how long another process holds the claim.
-const SOON: Duration = Duration::from_secs(2);
+const CLAIM_POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 #[derive(Serialize, Deserialize)]
 struct Held {
@@ -40,7 +40,7 @@ pub(super) struct Claim {
 }
 
 /// Result of asking for a claim.
-pub(super) enum Asked {
+pub(super) enum ClaimOutcome {
     Ours(Claim),
     /// Another process holds it, for at most this long.
     Theirs(Duration),
@@ -52,7 +52,7 @@ impl Claim {
         store: &dyn CredentialStore,
         installation: &InstallationKey,
         of: Option<(&Revision, Generation)>,
-    ) -> Result<Asked> {
+    ) -> Result<ClaimOutcome> {
         let key = key(installation);
         let now = SystemTime::now();
         let found = store.get(&key).await?;
@@ -65,7 +65,7 @@ impl Claim {
                     .and_then(|held| held.until.duration_since(now).ok());
                 if let Some(left) = left.filter(|left| !left.is_zero()) {
                     // A wrong clock must not block others for longer than a lease.
-                    return Ok(Asked::Theirs(left.min(LEASE)));
+                    return Ok(ClaimOutcome::Theirs(left.min(LEASE)));
                 }
                 let unfinished = held.map(|held| (held.revision, held.generation));
                 (unfinished, Precondition::Unchanged(version))
@@ -82,14 +82,16 @@ impl Claim {
         let value = to_secret(&held);
         let value =
             value.map_err(|_| Error::new(ErrorKind::Internal, "a claim cannot be written"))?;
-        let record = Record::new(value).expiring(now + REMEMBERED);
+        let record = Record::new(value).expiring(now + UNFINISHED_CLAIM_TTL);
         match store.put(&key, record, precondition).await {
-            Ok(version) => Ok(Asked::Ours(Self {
+            Ok(version) => Ok(ClaimOutcome::Ours(Self {
                 key,
                 version,
                 unfinished,
             })),
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(Asked::Theirs(SOON)),
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                Ok(ClaimOutcome::Theirs(CLAIM_POLL_INTERVAL))
+            }
             Err(error) => Err(error),
         }
     }

@@ -12,17 +12,17 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::OAuthOptions;
-use super::documents::{IssuerMetadata, Members, Registration};
-use super::errors::{OAuthError, code, shortened};
-use super::proof::Proof;
+use super::documents::Registration;
+use super::errors::{OAuthError, error_code, shortened};
 use super::quota::Quota;
 use crate::auth::PublicUrl;
-use crate::credential::secret_json::{SecretText, from_secret, to_secret};
 use crate::credential::{CredentialStore, Precondition, Record, RecordKey, RecordKind};
 use crate::error::{ErrorKind, Result};
 use crate::fetch::{Answer, Ask, Fetcher, Redirects, Site, Trust};
 use crate::id::RecordName;
+use crate::oauth::{AuthMethod, ClientCredentials, IssuerMetadata, Members};
 use crate::seal::hex;
+use crate::secret_json::{SecretText, from_secret, to_secret};
 use crate::server::OAuthClient;
 
 /// The client name that users see on consent pages.
@@ -32,7 +32,7 @@ pub(super) const DOCUMENT: &str = "/oauth/client.json";
 /// Path that issuers redirect browsers to, below the public URL.
 pub(super) const CALLBACK: &str = "/oauth/callback";
 /// How long a registration for a sign-in with a loopback redirect URI is kept.
-const FOR_ONCE: Duration = Duration::from_hours(1);
+const LOOPBACK_REGISTRATION_TTL: Duration = Duration::from_hours(1);
 
 /// A client at an issuer.
 #[derive(Clone, Serialize, Deserialize)]
@@ -40,7 +40,8 @@ pub(super) struct Client {
     pub(super) id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) secret: Option<SecretText>,
-    pub(super) proof: Proof,
+    #[serde(rename = "proof")]
+    pub(super) auth_method: AuthMethod,
 }
 
 impl Client {
@@ -53,18 +54,27 @@ impl Client {
         Self {
             id: id.to_owned(),
             secret: secret.cloned().map(SecretText),
-            proof: match secret {
-                None => Proof::None,
-                Some(_) => Proof::choose(issuer, &[Proof::Basic, Proof::Post]),
+            auth_method: match secret {
+                None => AuthMethod::None,
+                Some(_) => AuthMethod::choose(issuer, &[AuthMethod::Basic, AuthMethod::Post]),
             },
         }
     }
 
     /// Returns this client with the authentication method that the issuer accepted.
-    pub(super) fn proving_by(&self, proof: Proof) -> Self {
+    pub(super) fn authenticating_by(&self, auth_method: AuthMethod) -> Self {
         Self {
-            proof,
+            auth_method,
             ..self.clone()
+        }
+    }
+
+    /// Returns what the client authenticates with.
+    pub(super) fn credentials(&self) -> ClientCredentials<'_> {
+        ClientCredentials {
+            id: &self.id,
+            secret: self.secret.as_ref().map(|secret| &secret.0),
+            method: self.auth_method,
         }
     }
 }
@@ -75,7 +85,8 @@ struct Kept {
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<SecretText>,
-    proof: Proof,
+    #[serde(rename = "proof")]
+    auth_method: AuthMethod,
     /// The scopes that were requested at registration. `None` if an earlier version stored the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wanted: Option<Vec<String>>,
@@ -92,7 +103,7 @@ impl Kept {
         Client {
             id: self.id,
             secret: self.secret,
-            proof: self.proof,
+            auth_method: self.auth_method,
         }
     }
 
@@ -138,7 +149,7 @@ impl Clients<'_> {
             let client = Client {
                 id,
                 secret: None,
-                proof: Proof::None,
+                auth_method: AuthMethod::None,
             };
             return Ok((client, scopes()));
         }
@@ -208,7 +219,10 @@ impl Clients<'_> {
         let name = || shortened(&issuer.issuer);
         let place = issuer.registration_endpoint.as_deref();
         let place = place.ok_or_else(|| OAuthError::NoClient(name()))?;
-        let asked = Proof::choose(issuer, &[Proof::Basic, Proof::Post, Proof::None]);
+        let asked = AuthMethod::choose(
+            issuer,
+            &[AuthMethod::Basic, AuthMethod::Post, AuthMethod::None],
+        );
         let loopback = is_loopback(redirect_uri);
         let mut body = metadata(&[redirect_uri], asked);
         body["application_type"] = if loopback { "native" } else { "web" }.into();
@@ -232,18 +246,18 @@ impl Clients<'_> {
                 why: refusal(&answer),
             });
         };
-        let proof = match &made.client_secret {
-            None => Proof::None,
+        let auth_method = match &made.client_secret {
+            None => AuthMethod::None,
             Some(_) => {
                 let word = made.auth_method.as_deref();
-                word.and_then(Proof::of).unwrap_or(asked)
+                word.and_then(AuthMethod::of).unwrap_or(asked)
             }
         };
-        let once = loopback.then(|| SystemTime::now() + FOR_ONCE);
+        let once = loopback.then(|| SystemTime::now() + LOOPBACK_REGISTRATION_TTL);
         let kept = Kept {
             id: made.client_id,
             secret: made.client_secret,
-            proof,
+            auth_method,
             wanted: Some(wanted.scopes.to_vec()),
             allowed: made.scopes,
             away: None,
@@ -261,7 +275,7 @@ fn refusal(answer: &Answer) -> String {
     let Some(error) = members.text("error") else {
         return status;
     };
-    let error = code(&error);
+    let error = error_code(&error);
     match members.text("error_description") {
         Some(words) => format!("{status}, {error}: {}", shortened(&words)),
         None => format!("{status}, {error}"),
@@ -334,20 +348,20 @@ fn key(issuer: &str, redirect_uri: &str) -> RecordKey {
     RecordKey::new(RecordKind::Client, name)
 }
 
-fn metadata(redirect_uris: &[&str], proof: Proof) -> serde_json::Value {
+fn metadata(redirect_uris: &[&str], method: AuthMethod) -> serde_json::Value {
     json!({
         "client_name": NAME,
         "redirect_uris": redirect_uris,
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        "token_endpoint_auth_method": proof.as_str(),
+        "token_endpoint_auth_method": method.as_str(),
     })
 }
 
 /// Returns the client metadata document that a gateway serves at `/oauth/client.json` below its public URL, so that
 /// issuers know the gateway without a registration.
 pub fn client_document(url: &PublicUrl) -> serde_json::Value {
-    let mut document = metadata(&[&url.at(CALLBACK)], Proof::None);
+    let mut document = metadata(&[&url.at(CALLBACK)], AuthMethod::None);
     document["client_id"] = url.at(DOCUMENT).into();
     document["client_uri"] = url.as_str().into();
     document["application_type"] = "web".into();

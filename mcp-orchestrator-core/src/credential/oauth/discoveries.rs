@@ -1,24 +1,25 @@
 //! Cache of recent discoveries, so that concurrent sign-ins ask a server and its issuer only once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use parking_lot::Mutex;
 
 use super::discover::Discovered;
 use super::errors::OAuthError;
 use crate::id::ServerId;
 use crate::limits::{FAILED_DISCOVERY_TTL, MAX_DISCOVERIES};
+use crate::oauth::Recent;
 use crate::server::{Launch, OAuthEndpoints, OAuthSpec, ServerSpec};
 
 /// Cached discoveries by their inputs.
 #[derive(Debug, Default)]
-pub(super) struct Discoveries(Mutex<HashMap<About, Arc<Turn>>>);
+pub(super) struct Discoveries(Mutex<HashMap<DiscoveryInputs, Arc<CachedDiscovery>>>);
 
 /// Everything that a discovery depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct About {
+struct DiscoveryInputs {
     server: ServerId,
     url: Option<String>,
     issuer: Option<String>,
@@ -27,9 +28,7 @@ struct About {
     rest: String,
 }
 
-/// Serializes discoveries with the same inputs: one caller asks, the others wait for its result.
-type Turn = tokio::sync::Mutex<Option<(Instant, Outcome)>>;
-type Outcome = Result<Arc<Discovered>, Arc<OAuthError>>;
+type CachedDiscovery = Recent<Arc<Discovered>, Arc<OAuthError>>;
 
 impl Discoveries {
     /// Returns the cached result if it is not older than `ttl`, or else runs `asked`. Failures are cached for a
@@ -43,45 +42,29 @@ impl Discoveries {
     where
         F: Future<Output = Result<Discovered, OAuthError>>,
     {
-        let turn = self.turn(About::of(server, oauth));
-        let mut known = turn.lock().await;
-        if let Some((at, outcome)) = &*known {
-            let lasts = if outcome.is_ok() {
-                ttl
-            } else {
-                ttl.min(FAILED_DISCOVERY_TTL)
-            };
-            if at.elapsed() < lasts {
-                return outcome.clone().map_err(OAuthError::Known);
-            }
-        }
-        let outcome = Box::pin(asked()).await;
-        let outcome = outcome.map(Arc::new).map_err(Arc::new);
-        *known = Some((Instant::now(), outcome.clone()));
-        outcome.map_err(OAuthError::Known)
+        let turn = self.turn(DiscoveryInputs::of(server, oauth));
+        let ttl = (ttl, ttl.min(FAILED_DISCOVERY_TTL));
+        let asked = async || asked().await.map(Arc::new).map_err(Arc::new);
+        turn.get(ttl, asked).await.map_err(OAuthError::Known)
     }
 
     /// Forgets a server after a sign-in was completed: if the token turns out to be useless, the next sign-in must
     /// discover again.
     pub(super) fn forget(&self, server: &ServerId) {
-        self.lock().retain(|about, _| about.server != *server);
+        self.0.lock().retain(|about, _| about.server != *server);
     }
 
-    fn turn(&self, about: About) -> Arc<Turn> {
-        let mut all = self.lock();
+    fn turn(&self, about: DiscoveryInputs) -> Arc<CachedDiscovery> {
+        let mut all = self.0.lock();
         if all.len() >= MAX_DISCOVERIES && !all.contains_key(&about) {
             // Entries that no caller is using are evicted.
             all.retain(|_, turn| Arc::strong_count(turn) > 1);
         }
         Arc::clone(all.entry(about).or_default())
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<About, Arc<Turn>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl About {
+impl DiscoveryInputs {
     fn of(server: &ServerSpec, oauth: &OAuthSpec) -> Self {
         let mut url = None;
         if let Launch::Remote(remote) = &server.launch {

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::fetch::FetchError;
+use crate::oauth::{DocumentError, TokenError};
+pub(super) use crate::oauth::{error_code, shortened};
 
 /// Retry delay after a failure of an issuer that names none.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(5);
-/// Maximum length of foreign text quoted in a message.
-const MAX_SHOWN: usize = 120;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OAuthError {
-    #[error("its issuer cannot be asked: {0}")]
+    #[error("the issuer is unavailable: {0}")]
     Fetch(#[from] FetchError),
-    #[error("{place} answered HTTP {status}")]
+    #[error("{place} returned HTTP {status}")]
     Status { place: String, status: u16 },
-    #[error("{0} answered something that is no metadata")]
+    #[error("{0} returned no metadata")]
     Metadata(String),
     #[error("it does not say who gives tokens for it: name `oauth.issuer`")]
     NoIssuer,
@@ -49,19 +49,19 @@ pub(super) enum OAuthError {
         "issuer {issuer} refused to register a client ({why}): register one there and name it as `oauth.client_id`"
     )]
     Unregistered { issuer: String, why: String },
-    #[error("it does not speak OAuth: its entry has no `oauth`")]
+    #[error("OAuth is not configured: its entry has no `oauth`")]
     NoOAuth,
     #[error("its tokens need no person: they are obtained when they are needed")]
     NoPerson,
-    #[error("this sign-in is not known here: it is over, was used already, or never began")]
+    #[error("unknown sign-in: it has expired, was used already, or does not exist")]
     UnknownFlow,
-    #[error("this sign-in was begun by somebody else")]
+    #[error("this sign-in was started by another user")]
     OtherPerson,
-    #[error("the answer of the sign-in does not come from issuer {0}")]
+    #[error("the response of the sign-in is not from issuer {0}")]
     OtherSender(String),
     #[error("the issuer ended the sign-in ({0})")]
     Denied(String),
-    #[error("the answer of the sign-in holds no code")]
+    #[error("the response of the sign-in contains no code")]
     NoCode,
     #[error("the issuer gave no token ({0})")]
     Refused(String),
@@ -75,7 +75,7 @@ pub(super) enum OAuthError {
     Known(Arc<Self>),
     #[error("its token is from issuer {0}, and the configuration names another one")]
     IssuerChanged(String),
-    #[error("it wants scopes {0}, which its token was asked for already")]
+    #[error("it requires scopes {0}, which were already requested for its token")]
     ScopesInVain(String),
 }
 
@@ -116,19 +116,26 @@ impl From<OAuthError> for Error {
     }
 }
 
-/// Makes foreign text safe for a message: printable ASCII only, and short.
-pub(super) fn shortened(text: &str) -> String {
-    let plain = text.chars().filter(|c| matches!(c, ' '..='~'));
-    plain.take(MAX_SHOWN).collect()
+impl From<DocumentError> for OAuthError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Fetch(error) => Self::Fetch(error),
+            DocumentError::Status { place, status } => Self::Status { place, status },
+            DocumentError::NoDocument(place) => Self::Metadata(place),
+        }
+    }
 }
 
-/// Reduces an issuer's error code to word characters.
-pub(super) fn code(text: &str) -> String {
-    let is_word = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let word: String = text.chars().filter(is_word).take(60).collect();
-    if word.is_empty() {
-        "no reason".to_owned()
-    } else {
-        word
+impl From<TokenError> for OAuthError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Fetch(error) => Self::Fetch(error),
+            TokenError::Refused(code) => Self::Refused(code),
+            TokenError::NotNow { why, after } => Self::NotNow {
+                why,
+                after: after.unwrap_or(RETRY_INTERVAL),
+            },
+            TokenError::Foreign(why) => Self::Foreign(why),
+        }
     }
 }

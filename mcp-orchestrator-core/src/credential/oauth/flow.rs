@@ -8,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::client::Client;
 use super::errors::OAuthError;
-use crate::credential::secret_json::{SecretText, from_secret, to_secret};
 use crate::credential::{
     CredentialStore, InstallationKey, Precondition, Record, RecordKey, RecordKind, Version,
 };
@@ -16,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{RecordName, ServerId, SlotName};
 use crate::limits::SIGN_IN_LIFE;
 use crate::seal::hex;
+use crate::secret_json::{SecretText, from_secret, to_secret};
 
 /// What must be known when the browser comes back.
 #[derive(Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub(super) struct Flow {
 }
 
 /// What a flow is for.
-pub(super) struct About<'a> {
+pub(super) struct FlowPurpose<'a> {
     pub(super) key: &'a InstallationKey,
     pub(super) for_whom: &'a str,
     pub(super) redirect_uri: &'a str,
@@ -53,7 +53,7 @@ pub(super) struct About<'a> {
 }
 
 impl Flow {
-    pub(super) fn new(about: About<'_>, client: Client, issuer: String) -> Self {
+    pub(super) fn new(about: FlowPurpose<'_>, client: Client, issuer: String) -> Self {
         Self {
             server: about.key.server.to_string(),
             owner: about.key.owner.to_string(),

@@ -7,15 +7,13 @@ use http::{StatusCode, Uri};
 use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 
-use super::documents::{
-    IssuerMetadata, Registration, ResourceMetadata, covers, issuer_places, resource_places,
-    token_answer,
-};
+use super::client::Client;
+use super::documents::{Registration, ResourceMetadata, covers, resource_places};
 use super::grant::Grant;
-use super::{client::Client, proof::Proof};
 use crate::challenge::Challenge;
 use crate::fetch::Answer;
 use crate::limits::{MAX_OAUTH_LIST, MAX_OAUTH_TEXT_LEN, MAX_TOKEN_LEN};
+use crate::oauth::{AuthMethod, IssuerMetadata, issuer_places, token_answer};
 use crate::server::OAuthGrant;
 
 /// Parses the bytes as each of the documents.
@@ -78,7 +76,7 @@ fn token(data: &[u8], status: u16, kind: &'static str) {
         client: Client {
             id: "c".to_owned(),
             secret: None,
-            proof: Proof::None,
+            auth_method: AuthMethod::None,
         },
         redirect_uri: None,
         resource: None,

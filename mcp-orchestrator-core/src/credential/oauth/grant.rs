@@ -6,17 +6,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::client::Client;
-use super::documents::{Token, same_issuer};
 use super::errors::OAuthError;
-use crate::credential::secret_json::{SecretText, from_secret, to_secret};
 use crate::credential::{Generation, Renewable, Revision, StoredCredential};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
+use crate::oauth::{Token, same_issuer};
 use crate::seal::random_text;
+use crate::secret_json::{SecretText, from_secret, to_secret};
 use crate::server::{OAuthGrant, OAuthSpec};
 
 /// How long before it expires a token is renewed; at most a quarter of its lifetime.
-const AHEAD: Duration = Duration::from_mins(1);
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_mins(1);
 
 /// The renewal data of a token.
 #[derive(Clone, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ pub(super) fn installed(
         expires_at,
         renewal: Some(Renewable {
             due: due.filter(|_| !ended),
-            ended: ended.then(|| "the issuer gave no refresh token".to_owned()),
+            ended: ended.then(|| "the issuer returned no refresh token".to_owned()),
             grant: grant.kept()?,
         }),
     })
@@ -150,7 +150,7 @@ fn times(token: &Token, now: SystemTime) -> (Option<SystemTime>, Option<SystemTi
         return (None, None);
     };
     let end = now.checked_add(life);
-    let due = life.saturating_sub(AHEAD.min(life / 4));
+    let due = life.saturating_sub(RENEW_BEFORE_EXPIRY.min(life / 4));
     (end, end.and(now.checked_add(due)))
 }
 
@@ -174,4 +174,15 @@ pub(super) fn wanting(grant: &Grant, scopes: &[String]) -> Result<Grant, OAuthEr
         wanted: union([&grant.wanted[..], scopes]),
         ..grant.clone()
     })
+}
+
+/// Returns the installation with another grant.
+pub(super) fn with_grant(mut stored: StoredCredential, grant: &Grant) -> Result<StoredCredential> {
+    let before = stored.renewal.take();
+    stored.renewal = Some(Renewable {
+        due: before.as_ref().and_then(|before| before.due),
+        ended: before.and_then(|before| before.ended),
+        grant: grant.kept()?,
+    });
+    Ok(stored)
 }

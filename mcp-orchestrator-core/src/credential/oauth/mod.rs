@@ -16,11 +16,8 @@ mod flow;
 pub(crate) mod fuzz;
 mod grant;
 mod job;
-mod page;
-mod proof;
 mod quota;
 mod renewals;
-mod token;
 mod unstored;
 
 use std::fmt;
@@ -72,7 +69,7 @@ impl Default for OAuthOptions {
 }
 
 /// State shared by sign-ins and renewals.
-struct Room {
+struct OAuthState {
     installations: Installations,
     fetcher: Fetcher,
     options: OAuthOptions,
@@ -81,7 +78,7 @@ struct Room {
     unstored: Unstored,
 }
 
-impl Room {
+impl OAuthState {
     fn new(installations: Installations, options: OAuthOptions) -> Arc<Self> {
         Arc::new(Self {
             installations,
@@ -109,7 +106,7 @@ impl Room {
     }
 }
 
-impl fmt::Debug for Room {
+impl fmt::Debug for OAuthState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OAuth")
             .field("installations", &self.installations)

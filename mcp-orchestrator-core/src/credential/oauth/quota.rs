@@ -1,9 +1,9 @@
 //! Limits on what a caller can consume of issuers and of the store by beginning sign-ins.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::errors::OAuthError;
@@ -26,7 +26,7 @@ struct Counts {
 
 impl Quota {
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         counts.forget(Instant::now());
         counts
     }
@@ -41,7 +41,7 @@ impl Quota {
         let own = counts.sign_ins.get(for_whom);
         let first = own.and_then(|own| own.front()).map(|(_, at)| *at);
         if own.map_or(0, VecDeque::len) >= MAX_SIGN_INS_PER_CALLER {
-            return Err(too_many("sign-ins were begun and not ended", first));
+            return Err(too_many("sign-ins are in progress", first));
         }
         if all >= MAX_SIGN_INS {
             return Err(too_many("sign-ins are on their way", None));

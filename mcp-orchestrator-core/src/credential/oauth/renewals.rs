@@ -2,24 +2,25 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::errors::RETRY_INTERVAL;
-use super::grant::{Grant, wanting};
+use super::grant::{Grant, wanting, with_grant};
 use super::job::Job;
-use super::{OAuthOptions, Room};
+use super::{OAuthOptions, OAuthState};
 use crate::backoff::delay;
 use crate::credential::{
-    Generation, InstallationKey, Installations, Precondition, Protection, Renewable, Renewal,
-    Renewed, Revision, StoredCredential,
+    Generation, InstallationKey, Installations, Precondition, Protection, Renewal, Renewed,
+    Revision,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_FAILED_RENEWALS, MAX_RENEWAL_BACKOFF};
@@ -35,7 +36,7 @@ type Flight = Shared<BoxFuture<'static, Answer>>;
 
 /// Renews the tokens of installed credentials by OAuth.
 pub struct Renewals {
-    room: Arc<Room>,
+    room: Arc<OAuthState>,
     tasks: TaskTracker,
     known: Arc<Mutex<Known>>,
 }
@@ -59,7 +60,7 @@ impl Renewals {
     /// Renews what is installed in this store.
     pub fn new(installations: Installations, options: OAuthOptions) -> Self {
         Self {
-            room: Room::new(installations, options),
+            room: OAuthState::new(installations, options),
             tasks: TaskTracker::new(),
             known: Arc::default(),
         }
@@ -79,7 +80,7 @@ impl Renewals {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// The renewal that is on its way, else a new one.
@@ -101,7 +102,7 @@ impl Renewals {
         let panicked = (Arc::clone(&self.known), seen.clone());
         let running = self.tasks.spawn(async move {
             let answer = job.run().await.map_err(Arc::new);
-            let mut known = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = memory.lock();
             known.flights.remove(&about);
             let is_foreign = job.is_foreign.load(Ordering::Relaxed);
             answer.map(|answer| known.noted(about, answer, is_foreign))
@@ -110,7 +111,7 @@ impl Renewals {
             let answer = running.await;
             answer.unwrap_or_else(|_| {
                 // The task panicked: the next one who needs the token tries again.
-                let mut known = panicked.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut known = panicked.0.lock();
                 known.flights.remove(&panicked.1);
                 let text = "renewing a token was broken off";
                 Err(Arc::new(Error::new(ErrorKind::Internal, text)))
@@ -237,17 +238,6 @@ impl Renewal for Renewals {
             Err(error) => Protection::Obstacle(error.to_string()),
         }
     }
-}
-
-/// The same installation with another grant beside it.
-pub(super) fn with_grant(mut stored: StoredCredential, grant: &Grant) -> Result<StoredCredential> {
-    let before = stored.renewal.take();
-    stored.renewal = Some(Renewable {
-        due: before.as_ref().and_then(|before| before.due),
-        ended: before.and_then(|before| before.ended),
-        grant: grant.kept()?,
-    });
-    Ok(stored)
 }
 
 impl fmt::Debug for Renewals {

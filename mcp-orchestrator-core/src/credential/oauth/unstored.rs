@@ -1,8 +1,9 @@
 //! Renewed tokens that are not stored yet.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::credential::{Generation, InstallationKey, Revision, StoredCredential};
@@ -23,7 +24,7 @@ impl Unstored {
 
     /// Keeps a token. Returns `false` if the limit is reached.
     pub(super) fn keep(&self, key: &InstallationKey, next: &Arc<StoredCredential>) -> bool {
-        let mut all = self.lock();
+        let mut all = self.all.lock();
         let fits = all.len() < MAX_UNSTORED_TOKENS || all.contains_key(key);
         if fits {
             all.insert(key.clone(), Arc::clone(next));
@@ -37,7 +38,7 @@ impl Unstored {
         key: &InstallationKey,
         seen: Option<&(Revision, Generation)>,
     ) -> Option<Arc<StoredCredential>> {
-        let all = self.lock();
+        let all = self.all.lock();
         let kept = all.get(key)?;
         let newer = seen.is_none_or(|(revision, generation)| {
             kept.revision == *revision && kept.generation > *generation
@@ -46,10 +47,6 @@ impl Unstored {
     }
 
     pub(super) fn forget(&self, key: &InstallationKey) {
-        self.lock().remove(key);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<InstallationKey, Arc<StoredCredential>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().remove(key);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::Judged;
+use super::AllowedBy;
 use crate::error::Result;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
@@ -17,7 +17,7 @@ pub(crate) struct SendCheck<'a> {
     inner: &'a Inner,
     context: &'a Context,
     key: &'a InstanceKey,
-    judged: Judged<'a>,
+    judged: AllowedBy<'a>,
     /// Count of [`Rights`](crate::orchestrator::state::rights::Rights) at which it was authorized last.
     as_of: AtomicU64,
 }
@@ -28,7 +28,7 @@ impl<'a> SendCheck<'a> {
         inner: &'a Inner,
         context: &'a Context,
         key: &'a InstanceKey,
-        judged: Judged<'a>,
+        judged: AllowedBy<'a>,
         as_of: u64,
     ) -> Self {
         Self {

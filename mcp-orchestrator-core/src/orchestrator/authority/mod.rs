@@ -25,7 +25,7 @@ use crate::session::Session;
 
 pub(super) use self::before_send::SendCheck;
 pub(super) use self::recheck::recheck_after_changes;
-pub(super) use self::rights::Judged;
+pub(super) use self::rights::AllowedBy;
 
 /// Whether a call of a caller would now go to a certain instance, or see certain lists.
 #[derive(Clone, Debug)]

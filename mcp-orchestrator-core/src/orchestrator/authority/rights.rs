@@ -16,7 +16,7 @@ use crate::runtime::InstanceKey;
 
 /// The reason why a message was allowed to go to an instance.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Judged<'a> {
+pub(crate) enum AllowedBy<'a> {
     /// The right to the instance alone.
     Instance,
     /// An item that the gateway exposes.
@@ -75,7 +75,7 @@ impl Inner {
         &self,
         context: &Context,
         key: &InstanceKey,
-        judged: Judged<'_>,
+        judged: AllowedBy<'_>,
     ) -> Result<()> {
         if context.is_operator {
             return Ok(());
@@ -116,13 +116,13 @@ impl Inner {
         Err(Error::new(ErrorKind::Unauthenticated, why))
     }
 
-    fn still_shows(&self, context: &Context, key: &InstanceKey, judged: Judged<'_>) -> bool {
+    fn still_shows(&self, context: &Context, key: &InstanceKey, judged: AllowedBy<'_>) -> bool {
         match judged {
-            Judged::Instance => true,
-            Judged::Item(item) => self
+            AllowedBy::Instance => true,
+            AllowedBy::Item(item) => self
                 .route(context, item)
                 .is_ok_and(|route| route.server == *key.server()),
-            Judged::Whole => self.view(context).is_ok_and(|view| {
+            AllowedBy::Whole => self.view(context).is_ok_and(|view| {
                 matches!(&view.entries[..], [only]
                     if only.server == *key.server() && only.tools == ToolFilter::All)
             }),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, Splice, quote, span_of, text};
-use crate::orchestrator::authority::Judged;
-use crate::orchestrator::forward::Work;
+use crate::orchestrator::authority::AllowedBy;
+use crate::orchestrator::forward::ForwardedRequest;
 use crate::orchestrator::params::{missing, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
@@ -35,10 +35,10 @@ impl Inner {
         if matches!(reference, Reference::Prompt(_)) && route.name != name {
             edits.replace(span_of(message.bytes(), raw), quote(&route.name));
         }
-        let work = Work {
+        let work = ForwardedRequest {
             edits,
-            judged: Judged::Item(item),
-            ..Work::plain(message)
+            judged: AllowedBy::Item(item),
+            ..ForwardedRequest::plain(message)
         };
         match self
             .forward(context, &route.server, &route.credential, &work)

@@ -4,15 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::reply_hooks::ReplyHooks;
 use crate::call::Reply;
 use crate::catalog::ItemKinds;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Message, quote, span_of, text};
 use crate::limits::{MAX_NAME_LEN, MAX_URI_LEN};
-use crate::orchestrator::authority::Judged;
-use crate::orchestrator::forward::Work;
+use crate::orchestrator::authority::AllowedBy;
+use crate::orchestrator::forward::ForwardedRequest;
 use crate::orchestrator::params::{ambiguous, empty, expect_request, missing, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
@@ -32,7 +34,7 @@ impl Inner {
         if message.has_ambiguous_meta() {
             return Err(ambiguous(message));
         }
-        let started = tokio::time::Instant::now();
+        let started = context.begun.unwrap_or_else(Instant::now);
         let name = crate::metrics::method_label(message.method());
         let span = tracing::debug_span!(
             "call",
@@ -40,10 +42,9 @@ impl Inner {
             gateway = %context.gateway,
             principal = %context.principal.id,
         );
-        let reply = self
-            .by_method(context, message, headers)
-            .instrument(span)
-            .await;
+        // Pinned here, because the wrapper would move the future, which is large.
+        let reply = std::pin::pin!(self.by_method(context, message, headers));
+        let reply = reply.instrument(span).await;
         if let Err(error) = &reply {
             tracing::debug!(kind = ?error.kind(), %error, "a call failed");
         }
@@ -132,11 +133,11 @@ impl Inner {
             }
             Err(none) => return Err(none),
         };
-        let mut work = Work {
+        let mut work = ForwardedRequest {
             name: Some(Cow::Borrowed(&route.name)),
             headers: Cow::Borrowed(headers),
-            judged: Judged::Item(item),
-            ..Work::plain(message)
+            judged: AllowedBy::Item(item),
+            ..ForwardedRequest::plain(message)
         };
         if route.name != name {
             work.edits
@@ -186,11 +187,11 @@ impl Inner {
             .routed(context, Item::Resource(&uri))
             .await
             .map_err(|error| no_resource(context, &uri, error))?;
-        let work = Work {
+        let work = ForwardedRequest {
             name: Some(Cow::Borrowed(&uri)),
             headers: Cow::Borrowed(headers),
-            judged: Judged::Item(Item::Resource(&uri)),
-            ..Work::plain(message)
+            judged: AllowedBy::Item(Item::Resource(&uri)),
+            ..ForwardedRequest::plain(message)
         };
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
@@ -214,10 +215,10 @@ impl Inner {
         let view = self.view(context)?;
         match &view.entries[..] {
             [only] if only.tools == ToolFilter::All && is_of_nobody(name) => {
-                let work = Work {
+                let work = ForwardedRequest {
                     headers: Cow::Borrowed(headers),
-                    judged: Judged::Whole,
-                    ..Work::plain(message)
+                    judged: AllowedBy::Whole,
+                    ..ForwardedRequest::plain(message)
                 };
                 Ok(self
                     .forward(context, &only.server, &only.credential, &work)
@@ -303,7 +304,12 @@ impl Inner {
         (request, handle): (&Message, &Arc<Handle>),
         reply: Reply,
     ) -> Reply {
-        super::reply_hooks::ReplyHooks::new(self, context, route, request, handle).reply(reply)
+        let hooks = || ReplyHooks::new(self, context, route, request, handle);
+        match reply.into_ready() {
+            Ok(response) if !ReplyHooks::concern(&response) => Reply::ready(response),
+            Ok(response) => hooks().reply(Reply::ready(response)),
+            Err(stream) => hooks().reply(stream),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::call::{Reply, own};
 use crate::catalog::ask_for;
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, quote, request, text};
-use crate::orchestrator::authority::{Judged, SendCheck};
+use crate::orchestrator::authority::{AllowedBy, SendCheck};
 use crate::orchestrator::params::{empty, missing, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
@@ -97,7 +97,7 @@ impl Inner {
         };
         let params = format!("{{\"level\":{}}}", quote(&level));
         let message = own(request("\"level\"", method::SET_LEVEL, Some(&params)));
-        let check = SendCheck::new(self, context, &handle.key, Judged::Instance, as_of);
+        let check = SendCheck::new(self, context, &handle.key, AllowedBy::Instance, as_of);
         if let Err(error) = ask_for(&lease, &caller, message, Some(&check)).await {
             tracing::debug!(server = %handle.key.server(), %error, "the log level was not taken");
         }

@@ -12,7 +12,7 @@ use crate::jsonrpc::{Kind, Message};
 use crate::limits::{MAX_CARRIED_PER_RESULT, MAX_URI_LEN};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
-use crate::orchestrator::tasks::{Hearer, Makes};
+use crate::orchestrator::tasks::{SealScope, TASK_ID, TaskCreation};
 use crate::pool::Handle;
 use crate::router::Route;
 
@@ -21,8 +21,8 @@ pub(crate) struct ReplyHooks {
     inner: Arc<Inner>,
     principal: Arc<Principal>,
     server: ServerId,
-    hearer: Hearer,
-    makes: Makes,
+    seal_scope: SealScope,
+    makes: TaskCreation,
     gateway: GatewayId,
 }
 
@@ -39,10 +39,16 @@ impl ReplyHooks {
             inner: Arc::clone(inner),
             principal,
             server,
-            hearer: Hearer::of(context, handle),
-            makes: Makes::of(context.era(), request),
+            seal_scope: SealScope::of(context, handle),
+            makes: TaskCreation::of(context.era(), request),
             gateway: context.gateway.clone(),
         }
+    }
+
+    /// Returns `true` for a message that names a resource or a task. Nearly all results name neither.
+    pub(crate) fn concern(message: &Message) -> bool {
+        let body = message.body_span().map(|span| &message.bytes()[span]);
+        body.is_some_and(|body| URI.find(body).is_some() || TASK_ID.find(body).is_some())
     }
 
     /// Returns the reply with its task ids sealed.
@@ -84,7 +90,7 @@ impl ReplyHooks {
                 catalog.carried(&self.server, &self.principal, uris);
             }
         }
-        self.inner.seal_tasks(&self.hearer, self.makes, message)
+        self.inner.seal_tasks(&self.seal_scope, self.makes, message)
     }
 }
 

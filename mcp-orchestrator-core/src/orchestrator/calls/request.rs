@@ -17,7 +17,6 @@ use crate::orchestrator::state::context::Context;
 use crate::pool::Caller;
 use crate::protocol::Era;
 use crate::runtime::Progress;
-use crate::session::Session;
 use crate::transport::progress_token;
 
 /// A request of a client.
@@ -103,16 +102,7 @@ impl Inner {
             is_operator: false,
             grant: None,
             as_of: Some(self.rights.now()),
-        }
-    }
-
-    /// Returns the context of a legacy call in its session.
-    pub(crate) fn legacy_context(&self, session: &Arc<Session>, call: &Call) -> Context {
-        // The principal of the call, not of the session: it reflects teams that the user has left.
-        let principal = Arc::clone(&call.principal);
-        Context {
-            as_of: Some(self.rights.now()),
-            ..Context::within(session, principal, call.token.clone())
+            begun: None,
         }
     }
 }

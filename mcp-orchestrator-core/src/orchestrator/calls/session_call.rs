@@ -2,20 +2,18 @@
 //! client can resume.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::request::ClientRequest;
 use crate::call::{Call, Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::orchestrator::state::Inner;
+use crate::orchestrator::state::context::{Context, STREAM_AFTER};
 use crate::session::{InFlight, Session};
-
-/// A call that takes longer is answered with a stream.
-const STREAM_AFTER: Duration = Duration::from_secs(1);
 
 /// A call in progress. If dropped before its end, it continues as a task: only its client ends it, with a notification
 /// or with the session.
@@ -23,6 +21,8 @@ pub(crate) struct SessionCall<'a> {
     future: BoxFuture<'static, Result<Reply>>,
     session: Arc<Session>,
     in_flight: Option<InFlight>,
+    /// When a call without a response is answered with a stream.
+    stream_at: Instant,
     tasks: &'a TaskTracker,
 }
 
@@ -47,7 +47,7 @@ impl Drop for SessionCall<'_> {
 impl SessionCall<'_> {
     /// Returns the response if it is ready soon, otherwise a stream that ends with it.
     pub(crate) async fn reply(&mut self) -> Result<Reply> {
-        let answer = tokio::time::timeout(STREAM_AFTER, &mut self.future).await;
+        let answer = tokio::time::timeout_at(self.stream_at, &mut self.future).await;
         let Some(in_flight) = self.in_flight.take() else {
             return Err(Error::new(ErrorKind::Internal, "a call that nobody began"));
         };
@@ -76,19 +76,29 @@ impl Inner {
     ) -> Result<SessionCall<'_>> {
         let id = call.message.id_bytes().unwrap_or_default();
         let in_flight = session.begin(id.clone()).ok_or_else(|| in_use(&id))?;
-        let context = self.legacy_context(&session, &call);
+        let begun = Instant::now();
+        let stream_at = begun + STREAM_AFTER;
+        let mut context = Context::within(&session, call.principal, call.token);
+        context.as_of = Some(self.rights.now());
+        context.begun = Some(begun);
         let asked = ClientRequest::new(&self.audit.load(), context, call.message, call.headers);
-        let (inner, cancelled) = (Arc::clone(self), in_flight.token().clone());
-        let future = async move {
+        // The future captures pointers only. Otherwise all of it would be copied into its box, although it is empty.
+        let (inner, asked) = (Arc::clone(self), Box::new(asked));
+        let cancelled = in_flight.token().clone();
+        let future = Box::pin(async move {
+            // Pinned here, because the macro would move the future, which is large.
+            let reply = std::pin::pin!(inner.dispatch_and_tell(&asked));
             tokio::select! {
-                reply = inner.dispatch_and_tell(&asked) => reply,
+                biased;
+                reply = reply => reply,
                 () = cancelled.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the call was cancelled")),
             }
-        };
+        });
         Ok(SessionCall {
-            future: Box::pin(future),
+            future,
             session,
             in_flight: Some(in_flight),
+            stream_at,
             tasks: self.pool.tasks(),
         })
     }

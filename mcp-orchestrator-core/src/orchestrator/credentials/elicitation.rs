@@ -78,6 +78,7 @@ impl Inner {
             rights: self.rights.subscribe(),
             context: Context {
                 waited: true,
+                begun: None,
                 progress: None,
                 ..context.clone()
             },

@@ -1,5 +1,6 @@
 //! Sends a routed request: resolves the credential and the instance, and retries once if the credential was rejected.
 
+mod deadline;
 mod start;
 pub(super) mod start_progress;
 pub(super) mod unauthorized;
@@ -15,11 +16,12 @@ use futures_util::{Stream, StreamExt as _};
 use http::HeaderMap;
 use tokio::time::{Instant, Sleep};
 
+use self::deadline::until;
 use self::unauthorized::unauthorized;
-use super::authority::{Judged, SendCheck};
+use super::authority::{AllowedBy, SendCheck};
 use super::state::Inner;
 use super::state::concurrency::counted;
-use super::state::context::Context;
+use super::state::context::{Context, STREAM_AFTER};
 use crate::call::{Reply, ReplyItem};
 use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,16 +36,16 @@ use crate::transport::{Outgoing, Recheck as _};
 const END_WAIT: Duration = Duration::from_secs(2);
 
 /// A request to send to a server.
-pub(super) struct Work<'a> {
+pub(super) struct ForwardedRequest<'a> {
     pub(super) message: &'a Message,
     pub(super) edits: Splice,
     pub(super) name: Option<Cow<'a, str>>,
     pub(super) headers: Cow<'a, HeaderMap>,
     /// Why it may be sent.
-    pub(super) judged: Judged<'a>,
+    pub(super) judged: AllowedBy<'a>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> ForwardedRequest<'a> {
     /// A message that is sent without changes.
     pub(super) fn plain(message: &'a Message) -> Self {
         Self {
@@ -51,7 +53,7 @@ impl<'a> Work<'a> {
             edits: Splice::new(),
             name: None,
             headers: Cow::Owned(HeaderMap::new()),
-            judged: Judged::Instance,
+            judged: AllowedBy::Instance,
         }
     }
 }
@@ -131,13 +133,15 @@ impl Inner {
         context: &Context,
         server: &ServerId,
         rule: &CredentialRule,
-        work: &Work<'_>,
+        work: &ForwardedRequest<'_>,
     ) -> Result<(Reply, Arc<Handle>)> {
         let configured = self.configured(server)?;
         let spec = configured.spec.load_full();
         let counts = self.in_flight.enter(&context.principal.id, server)?;
-        let deadline = Instant::now() + spec.server.limits.call_timeout;
-        let sent = async {
+        let limit = spec.server.limits.call_timeout;
+        let deadline = context.begun.unwrap_or_else(Instant::now) + limit;
+        // Pinned here, because a wrapper that takes the future by value moves it, and it is large.
+        let sent = std::pin::pin!(async {
             let credential = self.credential(context, &spec, rule, None).await;
             let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
             context.goes_to(&spec, Some(&credential));
@@ -179,11 +183,13 @@ impl Inner {
                 }
                 answer => answer,
             }
-        };
-        match tokio::time::timeout_at(deadline, sent).await {
-            Ok(Ok((reply, handle))) => Ok((counted(reply, counts), handle)),
-            Ok(Err(error)) => Err(error.with_server(server)),
-            Err(_) => Err(timed_out(server, spec.server.limits.call_timeout)),
+        });
+        let repolled_at = context.begun.map(|begun| begun + STREAM_AFTER);
+        let repolled_at = repolled_at.filter(|at| *at < deadline);
+        match until(deadline, repolled_at, sent).await {
+            Some(Ok((reply, handle))) => Ok((counted(reply, counts), handle)),
+            Some(Err(error)) => Err(error.with_server(server)),
+            None => Err(timed_out(server, limit)),
         }
     }
 
@@ -213,7 +219,7 @@ impl Inner {
         context: &Context,
         (configured, spec): (&Server, &Arc<Spec>),
         (rule, credential): (&CredentialRule, &Arc<Credential>),
-        work: &Work<'_>,
+        work: &ForwardedRequest<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let scope = context.scope(&spec.server);
@@ -261,18 +267,21 @@ impl Inner {
         &self,
         context: &Context,
         lease: Lease,
-        work: &Work<'_>,
+        work: &ForwardedRequest<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let as_of = context.as_of.unwrap_or_else(|| self.rights.now());
         let check = SendCheck::new(self, context, &lease.key, work.judged, as_of);
-        if check.is_stale() || !lease.link.is_ready(&context.caller) {
+        let mut opened = lease.link.opened(&context.caller);
+        if check.is_stale() || opened.is_none() && !lease.link.is_ready(&context.caller) {
             Box::pin(self.before_sent(context, &lease, &check)).await?;
+            opened = None;
         }
         if let Some(session) = &context.session
             && session.uses(lease.handle())
         {
             Box::pin(self.joined(context, session, &lease, as_of)).await;
+            opened = None;
         }
         lease.serves();
         if let Some(trail) = &context.trail {
@@ -288,7 +297,8 @@ impl Inner {
             client: context.caller.client.as_ref().map(|(facts, _)| &**facts),
             check: Some(&check),
         };
-        let reply = lease.link.request(&outgoing, &context.caller).await;
+        let reply = lease.link.request(&outgoing, &context.caller, opened);
+        let reply = reply.await;
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => return Err(Box::pin(why(&lease, error)).await),

@@ -19,9 +19,9 @@ use crate::jsonrpc::{Members, Message, Splice, notification, quote};
 use crate::protocol::method;
 
 /// A shorter start is not reported: the call is answered as if the instance had been running.
-const PATIENCE: Duration = Duration::from_secs(1);
+const START_NOTICE_AFTER: Duration = Duration::from_secs(1);
 /// Minimum interval between two notifications. Of several changes in between, only the last is reported.
-const APART: Duration = Duration::from_millis(500);
+const MIN_NOTICE_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval at which an unchanged message is repeated, for clients that extend their timeout on progress.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// Increase of the progress per notification of a start.
@@ -36,7 +36,7 @@ pub(crate) async fn tell(
     token: Bytes,
 ) -> Result<Reply> {
     let slow = async {
-        tokio::time::sleep(PATIENCE).await;
+        tokio::time::sleep(START_NOTICE_AFTER).await;
         words.wait_for(|word| !word.is_empty()).await.is_ok()
     };
     let told = tokio::select! {
@@ -100,7 +100,7 @@ impl Telling {
             let Some(told) = told else {
                 return words.borrow_and_update().clone();
             };
-            tokio::time::sleep_until(told + APART).await;
+            tokio::time::sleep_until(told + MIN_NOTICE_INTERVAL).await;
             if words.changed().now_or_never().is_none() {
                 // If the sender is gone, the message is repeated until the reply arrives.
                 let changed = async {

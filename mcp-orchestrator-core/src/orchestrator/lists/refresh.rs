@@ -1,9 +1,10 @@
 //! Fetches the lists of running instances: one fetch at a time per key, and no more often than the lists change.
 
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -41,7 +42,7 @@ impl Inner {
     /// Returns until when a caller may wait for a server that has not been seen before, or `None` if that time has
     /// passed.
     pub(super) fn first_met(&self, key: &ListKey) -> Option<Instant> {
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = self.met.lock();
         if met.len() >= MAX_AWAITED_SERVERS {
             met.clear();
         }
@@ -50,8 +51,7 @@ impl Inner {
     }
 
     fn refreshing(&self) -> MutexGuard<'_, HashMap<ListKey, ListFetch>> {
-        let refreshing = self.refreshing.lock();
-        refreshing.unwrap_or_else(PoisonError::into_inner)
+        self.refreshing.lock()
     }
 
     fn fetching(
@@ -85,7 +85,7 @@ impl Inner {
         };
         refreshing.insert(key.clone(), running);
         drop(refreshing);
-        let work = Work {
+        let work = FetchTask {
             inner: Arc::clone(self),
             key: key.clone(),
             sender,
@@ -100,14 +100,14 @@ impl Inner {
 }
 
 /// The task that fetches the lists of one key until no further fetch is requested.
-struct Work {
+struct FetchTask {
     inner: Arc<Inner>,
     key: ListKey,
     sender: watch::Sender<FetchProgress>,
     hurry: Arc<Notify>,
 }
 
-impl Work {
+impl FetchTask {
     async fn run(self, first: Arc<Handle>) {
         let mut pace = RefreshInterval::new();
         let mut next = Some(first);

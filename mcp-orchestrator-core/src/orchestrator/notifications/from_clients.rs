@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::audit::Outcome;
 use crate::call::{Dialect, Notify};
 use crate::error::{ErrorKind, Result};
-use crate::jsonrpc::{Kind, Members, Message};
-use crate::orchestrator::authority::{Judged, SendCheck};
+use crate::jsonrpc::{Kind, Members, Message, Splice};
+use crate::orchestrator::authority::{AllowedBy, SendCheck};
 use crate::orchestrator::params::ambiguous;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::audit_trail;
@@ -57,11 +57,16 @@ impl Inner {
             method::INITIALIZED => {}
             method::PROGRESS => {
                 let token = members.get("progressToken");
-                let asked = token.and_then(|token| session.awaits_progress(token));
+                let Some((key, own)) = token.and_then(|token| session.awaits_progress(token))
+                else {
+                    return;
+                };
                 let mut handles = session.handles().into_iter();
-                let handle = asked.and_then(|key| handles.find(|handle| handle.key == key));
-                if let Some(handle) = handle {
-                    self.pass_on(context, session, &handle, message).await;
+                if let Some(handle) = handles.find(|handle| handle.key == key) {
+                    let mut splice = Splice::new();
+                    splice.member(message.bytes(), &members, "progressToken", own);
+                    let message = message.spliced(&splice);
+                    self.pass_on(context, session, &handle, &message).await;
                 }
             }
             method::ROOTS_CHANGED => {
@@ -100,7 +105,7 @@ impl Inner {
         if is_modern || !self.right_to(context, &handle.key).await.holds() {
             return false;
         }
-        let check = SendCheck::new(self, context, &handle.key, Judged::Instance, as_of);
+        let check = SendCheck::new(self, context, &handle.key, AllowedBy::Instance, as_of);
         let caller = session.caller();
         let sent = handle.link.notify(message, &caller, Some(&check));
         if let Err(error) = sent.await {
@@ -113,7 +118,7 @@ impl Inner {
     /// refused, as if the client could not be asked.
     async fn take_answer(&self, context: &Context, session: &Arc<Session>, message: Message) {
         let Some(about) = session.about(&message) else {
-            tracing::debug!("a client answered what nobody asked");
+            tracing::debug!("a client responded to no open request");
             return;
         };
         let Some(key) = about.origin else {
@@ -122,7 +127,7 @@ impl Inner {
         };
         let allowed = self.right_to(context, &key).await.holds();
         let outcome = if allowed {
-            session.answer(message);
+            session.answer(self.unseal_related(&context.principal.id, &key, message));
             Outcome::Ok
         } else {
             session.refuse(&message);

@@ -134,8 +134,14 @@ fn until_ended(
             }
         })
         .map(move |item| {
-            let _stays_while_read = &leaving;
-            item
+            // Uses the whole value, which stays while the stream is read.
+            let leaving = &leaving;
+            match item {
+                ReplyItem::Notification(message) => {
+                    ReplyItem::Notification(tagged(&message, &leaving.listener.id))
+                }
+                item => item,
+            }
         })
 }
 

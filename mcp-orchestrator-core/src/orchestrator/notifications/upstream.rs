@@ -62,14 +62,14 @@ async fn hear(inner: Weak<Inner>, weak: Weak<Handle>) {
                 inner.keep_subscribed(&handle);
                 // The engine's session opens its stream again when it is re-established.
                 if let Err(error) = handle.link.listen(&caller).await {
-                    tracing::debug!(server = %handle.key.server(), %error, "changes are not heard of");
+                    tracing::debug!(server = %handle.key.server(), %error, "changes are not reported");
                 }
                 return;
             }
             Ok(Era::Modern) => {
                 let message = listen(&uris);
                 let outgoing = Outgoing::ours(&message, caller.party);
-                handle.link.request(&outgoing, &caller).await
+                handle.link.request(&outgoing, &caller, None).await
             }
             Err(error) => Err(error),
         };

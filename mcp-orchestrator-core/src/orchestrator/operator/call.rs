@@ -12,7 +12,7 @@ use crate::credential::CredentialRule;
 use crate::error::{Error, Result};
 use crate::id::{Alias, GatewayId, ServerId};
 use crate::jsonrpc::{Message, text};
-use crate::orchestrator::forward::Work;
+use crate::orchestrator::forward::ForwardedRequest;
 use crate::orchestrator::forward::start_progress::tell;
 use crate::orchestrator::params::expect_request;
 use crate::orchestrator::params::{missing, params};
@@ -119,6 +119,7 @@ impl Inner {
             is_operator: true,
             grant: None,
             as_of: None,
+            begun: None,
         }
     }
 
@@ -163,9 +164,9 @@ impl Inner {
             name: name.clone().into(),
             credential: rule(spec.server.slots.is_empty()),
         };
-        let mut work = Work {
+        let mut work = ForwardedRequest {
             name: Some(name.into()),
-            ..Work::plain(&message)
+            ..ForwardedRequest::plain(&message)
         };
         self.header_params(&context, &route, &message, &mut work.headers)
             .await?;

@@ -17,7 +17,7 @@ use crate::runtime::{InstanceEvent, InstanceStatus, LogLine, LogOptions, Phase};
 use crate::server::Launch;
 
 /// Time that the backend gets to report its instances.
-const LOOK: Duration = Duration::from_secs(2);
+const BACKEND_REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// State of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,7 +205,10 @@ impl Inner {
                 }
             }
         };
-        if tokio::time::timeout(LOOK, read).await.is_err() {
+        if tokio::time::timeout(BACKEND_REPORT_TIMEOUT, read)
+            .await
+            .is_err()
+        {
             tracing::warn!("the backend did not tell its instances in time");
         }
         found

@@ -1,9 +1,10 @@
 //! One audit event per call: created when the call arrives, filled in along the way and recorded when the call ends,
 //! whatever the outcome.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::audit::{Action, Audit, AuditEvent, Outcome, Recording};
 use crate::call::{Reply, ReplyItem};
@@ -128,7 +129,7 @@ impl Trail {
     }
 
     fn recording(&self) -> MutexGuard<'_, Recording> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use futures_util::StreamExt as _;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::call::Reply;
@@ -56,7 +57,7 @@ pub(crate) struct InFlight {
 }
 
 /// Counts one call until it is dropped.
-pub(crate) struct Counted {
+pub(crate) struct CountedCall {
     _principal: Option<Ticket<PrincipalId>>,
     _server: Option<Ticket<ServerId>>,
 }
@@ -82,12 +83,12 @@ impl InFlight {
         &self,
         principal: &PrincipalId,
         server: &ServerId,
-    ) -> Result<Option<Counted>> {
+    ) -> Result<Option<CountedCall>> {
         let (principal, server) = (self.of_principal(principal)?, self.of_server(server)?);
         if principal.is_none() && server.is_none() {
             return Ok(None);
         }
-        Ok(Some(Counted {
+        Ok(Some(CountedCall {
             _principal: principal,
             _server: server,
         }))
@@ -98,14 +99,14 @@ impl InFlight {
         &self,
         principal: &PrincipalId,
         servers: impl Iterator<Item = &'a ServerId>,
-    ) -> Result<Vec<Counted>> {
-        let mut counts: Vec<Counted> = Vec::new();
+    ) -> Result<Vec<CountedCall>> {
+        let mut counts: Vec<CountedCall> = Vec::new();
         for server in servers {
             let of_principal = match counts.first() {
                 None => self.of_principal(principal)?,
                 Some(_) => None,
             };
-            counts.push(Counted {
+            counts.push(CountedCall {
                 _principal: of_principal,
                 _server: self.of_server(server)?,
             });
@@ -143,7 +144,7 @@ fn refused(text: String) -> Error {
 }
 
 /// Returns the same reply, and counts the call until the reply ends.
-pub(crate) fn counted(reply: Reply, counted: Option<Counted>) -> Reply {
+pub(crate) fn counted(reply: Reply, counted: Option<CountedCall>) -> Reply {
     let Some(counted) = counted else {
         return reply;
     };
@@ -242,9 +243,7 @@ impl<K: Hash + Eq + Clone> Counts<K> {
     fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, usize, RandomState>> {
         let hash = self.hasher.hash_one(key);
         let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        self.shards[shard]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[shard].lock()
     }
 }
 
@@ -298,11 +297,7 @@ mod tests {
         assert!(again.iter().all(Result::is_ok));
         drop(again);
         let left = |counts: &Counts<PrincipalId>| -> usize {
-            counts
-                .shards
-                .iter()
-                .map(|shard| shard.lock().unwrap().len())
-                .sum()
+            counts.shards.iter().map(|shard| shard.lock().len()).sum()
         };
         assert_eq!(left(&calls.principals), 0);
     }

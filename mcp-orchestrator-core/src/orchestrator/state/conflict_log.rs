@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::sync::{Mutex, PoisonError};
 
 use foldhash::fast::FixedState;
+use parking_lot::Mutex;
 
 use crate::id::{GatewayId, PrincipalId};
 use crate::limits::MAX_LOGGED_CONFLICTS;
@@ -34,7 +34,7 @@ impl ConflictLog {
         principal: &PrincipalId,
         now: (u64, usize),
     ) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.0.lock();
         let mut entries = told.iter_mut();
         let known = entries.find(|one| one.gateway == *gateway && one.principal == *principal);
         match known {
@@ -53,7 +53,7 @@ impl ConflictLog {
     ) -> bool {
         let names = found.iter().map(|one| (one.kind, &one.name, &one.servers));
         let hash = BuildHasher::hash_one(&FixedState::default(), names.collect::<Vec<_>>());
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.0.lock();
         let known = told
             .iter()
             .position(|one| one.gateway == *gateway && one.principal == *principal);

@@ -1,8 +1,10 @@
 //! The caller, gateway and era of a call, for every step of its path.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use super::audit_trail::Trail;
 use crate::auth::{Grant, Principal};
@@ -34,7 +36,13 @@ pub(crate) struct Context {
     pub(crate) grant: Option<Arc<dyn Grant>>,
     /// Count of [`Rights`](super::rights::Rights) at the start; `None`: the context sends nothing.
     pub(crate) as_of: Option<u64>,
+    /// When the call of a legacy session began. A timer polls such a call again after [`STREAM_AFTER`], so that its
+    /// deadline needs no timer before. `None` for what lasts longer than its call.
+    pub(crate) begun: Option<Instant>,
 }
+
+/// A call of a legacy session that takes longer is answered with a stream.
+pub(crate) const STREAM_AFTER: Duration = Duration::from_secs(1);
 
 impl Context {
     /// Context of a session's own work, with the principal of its last request.
@@ -60,6 +68,7 @@ impl Context {
             is_operator: false,
             grant: session.grant(),
             as_of: None,
+            begun: None,
         }
     }
 
@@ -77,6 +86,7 @@ impl Context {
             is_operator: false,
             grant: None,
             as_of: None,
+            begun: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! History of instances, which is kept after they end.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::id::ServerId;
 use crate::limits::MAX_SEEN_INSTANCES;
@@ -8,18 +8,18 @@ use crate::runtime::InstanceKey;
 
 /// Instances that have run, in the order of their last change. Bounded.
 #[derive(Debug, Default)]
-pub(crate) struct InstanceHistory(Mutex<Vec<One>>);
+pub(crate) struct InstanceHistory(Mutex<Vec<HistoryEntry>>);
 
 #[derive(Debug)]
-struct One {
+struct HistoryEntry {
     key: InstanceKey,
     starts: u64,
     error: Option<String>,
 }
 
 impl InstanceHistory {
-    fn all_of(&self) -> MutexGuard<'_, Vec<One>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn all_of(&self) -> MutexGuard<'_, Vec<HistoryEntry>> {
+        self.0.lock()
     }
 
     /// Records that an instance is ready.
@@ -32,12 +32,12 @@ impl InstanceHistory {
         self.change(key, |one| one.error = Some(why.to_owned()));
     }
 
-    fn change(&self, key: &InstanceKey, change: impl FnOnce(&mut One)) {
+    fn change(&self, key: &InstanceKey, change: impl FnOnce(&mut HistoryEntry)) {
         let mut all = self.all_of();
         let known = all.iter().position(|one| one.key == *key);
         let mut one = match known {
             Some(at) => all.remove(at),
-            None => One {
+            None => HistoryEntry {
                 key: key.clone(),
                 starts: 0,
                 error: None,

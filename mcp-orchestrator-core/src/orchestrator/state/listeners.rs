@@ -1,7 +1,8 @@
 //! The open `subscriptions/listen` streams of modern clients.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::auth::Principal;
@@ -36,7 +37,7 @@ pub(crate) struct Listener {
 impl Listeners {
     /// Adds a listener. Returns `false` if its principal has reached the limit.
     pub(crate) fn add(&self, listener: Arc<Listener>) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.retain(|known| !known.sender.is_closed());
         let own = all
             .iter()
@@ -49,27 +50,21 @@ impl Listeners {
     }
 
     pub(crate) fn remove(&self, listener: &Arc<Listener>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.retain(|known| !Arc::ptr_eq(known, listener));
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Listener>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().clone()
     }
 }
 
 impl Listener {
-    /// Sends a notification tagged with the listener's id. It is lost if the listener is slow.
+    /// Sends a notification. It is lost if the listener is slow. It is tagged when it is read, so that listeners which
+    /// are slow share its memory.
     pub(crate) fn send(&self, message: &Message) {
-        let tagged = tagged(message, &self.id);
-        if self
-            .sender
-            .try_send(ReplyItem::Notification(tagged))
-            .is_err()
-        {
+        let item = ReplyItem::Notification(message.clone());
+        if self.sender.try_send(item).is_err() {
             tracing::debug!("a listener is slow or gone");
         }
     }

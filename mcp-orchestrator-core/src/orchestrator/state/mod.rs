@@ -15,9 +15,10 @@ pub(super) mod upstream_subscriptions;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 
 use self::list_fetches::ListFetch;
@@ -103,17 +104,9 @@ impl Inner {
 
     /// Returns the party of a modern caller, which its principal determines.
     pub(super) fn party_of(&self, principal: &PrincipalId) -> Party {
-        let known = self
-            .parties
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(principal)
-            .copied();
+        let known = self.parties.read().get(principal).copied();
         known.unwrap_or_else(|| {
-            let mut parties = self
-                .parties
-                .write()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut parties = self.parties.write();
             if parties.len() >= MAX_MODERN_CALLERS {
                 parties.clear();
             }

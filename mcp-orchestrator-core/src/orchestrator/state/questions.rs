@@ -1,9 +1,9 @@
 //! The requests of servers that wait for an answer of a modern client.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::concurrency::{PARKED_PER_PRINCIPAL, Parking, ParkingPlace};
@@ -48,14 +48,10 @@ impl Questions {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<String, Question>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Drops the calls of clients that have not come back, which cancels them at their servers.
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         let questions = open.iter_mut();
         let late: Vec<_> = questions
             .flat_map(|open| open.extract_if(|_, question| question.until <= now))
@@ -67,12 +63,12 @@ impl Questions {
 
     /// Drops all open questions, which cancels their calls, and every later one.
     pub(crate) fn close(&self) {
-        let open = self.lock().take();
+        let open = self.open.lock().take();
         drop(open);
     }
 
     pub(crate) fn insert(&self, id: String, question: Question) {
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         let refused = match &mut *open {
             Some(open) => open.insert(id, question),
             None => Some(question),
@@ -82,7 +78,7 @@ impl Questions {
     }
 
     pub(crate) fn take(&self, id: &str, gateway: &GatewayId) -> Option<Question> {
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         let open = open.as_mut()?;
         open.get(id).filter(|found| found.gateway == *gateway)?;
         open.remove(id).filter(|found| found.until > Instant::now())

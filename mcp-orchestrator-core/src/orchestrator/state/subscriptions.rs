@@ -1,8 +1,9 @@
 //! The table of resource subscriptions: which caller wants which resource of which instance.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::upstream_subscriptions::SubscriptionTasks;
@@ -85,13 +86,9 @@ struct Subscriber {
 }
 
 impl Subscriptions {
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Changes the table, and notifies of the change.
     fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
-        let changed = change(&mut self.lock());
+        let changed = change(&mut self.table.lock());
         self.changes.send_replace(());
         changed
     }
@@ -164,7 +161,7 @@ impl Subscriptions {
 
     /// Removes all subscriptions of a caller.
     pub(crate) fn leave(&self, party: Party) {
-        if self.lock().parties.contains_key(&party) {
+        if self.table.lock().parties.contains_key(&party) {
             self.change(|table| table.leave(party));
         }
     }
@@ -190,39 +187,39 @@ impl Subscriptions {
 
     /// Returns the subscriptions of a caller.
     pub(crate) fn of(&self, party: Party) -> Vec<(Resource, Via)> {
-        self.lock().of(party)
+        self.table.lock().of(party)
     }
 
     /// Returns the parked subscriptions of a caller.
     pub(crate) fn parked(&self, party: Party) -> Vec<Arc<str>> {
-        let table = self.lock();
+        let table = self.table.lock();
         let subscriber = table.parties.get(&party);
         subscriber.map_or_else(Vec::new, |own| own.parked.iter().cloned().collect())
     }
 
     /// Returns `true` if any subscription is parked.
     pub(crate) fn has_parked(&self) -> bool {
-        let table = self.lock();
+        let table = self.table.lock();
         table.parties.values().any(|own| !own.parked.is_empty())
     }
 
     /// Returns `true` if the caller has this subscription.
     pub(crate) fn has(&self, resource: &Resource, party: Party) -> bool {
-        let table = self.lock();
+        let table = self.table.lock();
         let subscriber = table.parties.get(&party);
         subscriber.is_some_and(|own| own.resources.contains(resource))
     }
 
     /// Returns the callers that share a subscription to a resource.
     pub(crate) fn parties(&self, source: &Source, uri: &str) -> Vec<Party> {
-        let table = self.lock();
+        let table = self.table.lock();
         let found = table.sources.get(source).and_then(|uris| uris.get(uri));
         found.map_or_else(Vec::new, sharing)
     }
 
     /// Returns the resources of an instance with the callers that share a subscription to each.
     pub(crate) fn shared_at(&self, source: &Source) -> Vec<(Arc<str>, Vec<Party>)> {
-        let table = self.lock();
+        let table = self.table.lock();
         let uris = table.sources.get(source).into_iter().flatten();
         uris.map(|(uri, parties)| (Arc::clone(uri), sharing(parties)))
             .collect()

@@ -1,9 +1,10 @@
 //! The table of known tasks: the principal that owns each task, and how long the task keeps its instance running.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::credential::Owner;
@@ -63,14 +64,10 @@ struct Table {
 }
 
 impl Tasks {
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns `true` if a task keeps this instance running.
     pub(crate) fn holds(&self, key: &InstanceKey) -> bool {
         let now = Instant::now();
-        let mut table = self.lock();
+        let mut table = self.0.lock();
         table.tasks.retain(|_, known| known.until > now);
         let mut tasks = table.tasks.iter();
         tasks.any(|(place, known)| place.key == *key && !known.ended)
@@ -78,7 +75,7 @@ impl Tasks {
 
     /// Returns the known task at a place.
     pub(crate) fn get(&self, place: &Place) -> Option<Known> {
-        self.lock().tasks.get(place).cloned()
+        self.0.lock().tasks.get(place).cloned()
     }
 
     /// Records a task that a server created for this principal.
@@ -93,7 +90,7 @@ impl Tasks {
         sealed: &str,
         ttl: Duration,
     ) -> Claim {
-        let (mut table, until) = (self.lock(), Instant::now() + ttl);
+        let (mut table, until) = (self.0.lock(), Instant::now() + ttl);
         if let Some(known) = table.tasks.get_mut(&place) {
             if !known.is_of(principal) {
                 if !known.confirmed {
@@ -121,7 +118,7 @@ impl Tasks {
 
     /// Records that the server answered this principal about a task, and whether the task has ended.
     pub(crate) fn confirm(&self, place: &Place, principal: &PrincipalId, ended: bool) {
-        if let Some(known) = self.lock().tasks.get_mut(place)
+        if let Some(known) = self.0.lock().tasks.get_mut(place)
             && known.is_of(principal)
         {
             known.confirmed = true;
@@ -131,7 +128,7 @@ impl Tasks {
 
     /// Removes the owner from all tasks that were created with a credential, after the credential was removed.
     pub(crate) fn lose(&self, server: &ServerId, owner: &Owner) {
-        for (place, known) in &mut self.lock().tasks {
+        for (place, known) in &mut self.0.lock().tasks {
             if place.key.server() == server && place.key.owner() == owner {
                 known.principal = None;
             }
@@ -145,7 +142,7 @@ impl Tasks {
         conversation: Party,
         principal: &PrincipalId,
     ) -> HashMap<Arc<str>, Arc<str>> {
-        let table = self.lock();
+        let table = self.0.lock();
         let own = table.tasks.iter().filter(|(place, known)| {
             place.key == *key && place.conversation == conversation && known.is_of(principal)
         });
@@ -258,7 +255,7 @@ mod tests {
         for n in 0..MAX_TASKS_PER_PRINCIPAL + 5 {
             claim(&tasks, place(0, &n.to_string()), "ann");
         }
-        assert_eq!(tasks.lock().count(&who("ann")), MAX_TASKS_PER_PRINCIPAL);
+        assert_eq!(tasks.0.lock().count(&who("ann")), MAX_TASKS_PER_PRINCIPAL);
         assert!(tasks.get(&place(0, "0")).is_none());
         assert!(tasks.get(&place(0, "5")).is_some());
         assert!(tasks.get(&place(0, "bobs")).unwrap().is_of(&who("bob")));

@@ -8,8 +8,8 @@ use crate::call::{Reply, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message, request, text};
 use crate::limits::{MAX_SUBSCRIBED_URI_LEN, SUBSCRIBED_TIMEOUT};
-use crate::orchestrator::authority::Judged;
-use crate::orchestrator::forward::{Work, timed_out};
+use crate::orchestrator::authority::AllowedBy;
+use crate::orchestrator::forward::{ForwardedRequest, timed_out};
 use crate::orchestrator::params::{empty, missing, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
@@ -131,9 +131,9 @@ impl Inner {
         let head = params(message)?;
         let uri = head.uri.and_then(|uri| text(uri.get()));
         let uri = uri.ok_or_else(|| missing("uri"))?;
-        let work = Work {
-            judged: Judged::Item(Item::Resource(&uri)),
-            ..Work::plain(message)
+        let work = ForwardedRequest {
+            judged: AllowedBy::Item(Item::Resource(&uri)),
+            ..ForwardedRequest::plain(message)
         };
         let sent = self.forward(context, &place.server, &place.rule, &work);
         Ok(sent.await?.0)
@@ -152,7 +152,7 @@ impl Inner {
         let server = lease.key.server();
         let _counts = self.in_flight.enter(&context.principal.id, server)?;
         // Starting the instance may have taken time.
-        let judged = Judged::Item(Item::Resource(&uri));
+        let judged = AllowedBy::Item(Item::Resource(&uri));
         let as_of = self.rights.now();
         self.judge_again(context, &lease.key, judged).await?;
         if let Some(session) = &context.session
@@ -239,7 +239,7 @@ impl Inner {
             let caller = caller.clone();
             self.pool.tasks().spawn(async move {
                 let outgoing = Outgoing::plain(&message, caller.party, Era::Legacy);
-                let sent = handle.link.request(&outgoing, &caller);
+                let sent = handle.link.request(&outgoing, &caller, None);
                 if let Err(error) = tokio::time::timeout(SUBSCRIBED_TIMEOUT, sent).await {
                     tracing::debug!(%error, "a subscription may be left at its server");
                 }

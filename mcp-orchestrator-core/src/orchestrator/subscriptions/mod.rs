@@ -172,7 +172,7 @@ impl Inner {
             return;
         };
         for party in self.subscriptions.parties(&Source::from(&handle.key), &uri) {
-            match self.hearer(party, &handle.key) {
+            match self.subscriber(party, &handle.key) {
                 Some(Subscribed::Session(session)) => {
                     session.push(ReplyItem::Notification(message.clone()));
                 }
@@ -183,7 +183,7 @@ impl Inner {
     }
 
     /// Returns the subscriber if it may receive messages of this instance now.
-    fn hearer(&self, party: Party, key: &InstanceKey) -> Option<Subscribed> {
+    fn subscriber(&self, party: Party, key: &InstanceKey) -> Option<Subscribed> {
         if let Some(session) = self.session_of(party) {
             let may = self.session_may_hear(&session, key);
             return may.then_some(Subscribed::Session(session));

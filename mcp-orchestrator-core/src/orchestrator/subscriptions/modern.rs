@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::speaks_modern;
 use super::upstream::Settled;
 use crate::limits::{MAX_SUBSCRIBED_URI_LEN, SUBSCRIBED_TIMEOUT};
-use crate::orchestrator::authority::Judged;
+use crate::orchestrator::authority::AllowedBy;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::orchestrator::state::listeners::Listener;
@@ -58,7 +58,7 @@ impl Inner {
             .acquire(&place.server, &place.credential, scope, &progress);
         let accepted = match acquired.await {
             Ok(lease) => {
-                let judged = Judged::Item(Item::Resource(uri));
+                let judged = AllowedBy::Item(Item::Resource(uri));
                 // Starting the instance may have taken time.
                 if self.judge_again(context, &lease.key, judged).await.is_err() {
                     false

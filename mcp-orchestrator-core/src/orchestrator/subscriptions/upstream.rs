@@ -5,7 +5,7 @@
 //! can leave a subscription behind. At a modern server, the engine's stream of notifications does this instead.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -58,7 +58,7 @@ impl Inner {
         handle: &Arc<Handle>,
     ) -> watch::Receiver<InstanceSubscriptions> {
         let keepers = &self.subscriptions.keepers.0;
-        let mut keepers = keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keepers = keepers.lock();
         let address = Arc::as_ptr(handle).addr();
         if let Some(known) = keepers.get(&address) {
             return known.clone();
@@ -117,7 +117,7 @@ impl Drop for Keeper {
             return;
         };
         let keepers = &inner.subscriptions.keepers.0;
-        let mut keepers = keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keepers = keepers.lock();
         keepers.remove(&self.handle.as_ptr().addr());
     }
 }
@@ -346,7 +346,7 @@ async fn send(
     };
     let limit = handle.spec.server.limits.call_timeout;
     let answer = async {
-        let reply = handle.link.request(&outgoing, &caller).await?;
+        let reply = handle.link.request(&outgoing, &caller, None).await?;
         reply.response().await
     };
     let answer = tokio::time::timeout(limit, answer).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
-use super::seal::Hearer;
+use super::seal::SealScope;
 use crate::call::{Reply, own};
 use crate::catalog::ask_for;
 use crate::error::Result;
@@ -16,7 +16,7 @@ use crate::limits::{
     MAX_CURSOR_LEN, MAX_INLINE_PAGE_BYTES, MAX_ITEM_BYTES, MAX_LIST_BYTES, MAX_LIST_STARTS,
     MAX_TASK_PAGES,
 };
-use crate::orchestrator::authority::{Judged, SendCheck};
+use crate::orchestrator::authority::{AllowedBy, SendCheck};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::pool::{Caller, Handle, Lease};
@@ -34,11 +34,11 @@ impl Inner {
     ) -> Result<Reply> {
         let mut known = Vec::new();
         for handle in self.pool.handles() {
-            let hearer = Hearer::of(context, &handle);
-            let place = hearer.place("");
+            let seal_scope = SealScope::of(context, &handle);
+            let place = seal_scope.place("");
             let ids = self
                 .tasks
-                .ids(&handle.key, place.conversation, &hearer.principal);
+                .ids(&handle.key, place.conversation, &seal_scope.principal);
             if !ids.is_empty() {
                 known.push((handle, ids));
             }
@@ -77,17 +77,24 @@ impl Inner {
             left: ids,
             found: Vec::new(),
             len: 0,
+            omitted: 0,
         });
         let searching = self.search(context, &handle, &mut search);
         if timeout_at(until, searching).await.is_err() {
             tracing::debug!(server = %handle.key.server(), "the server did not list all tasks in time");
         }
-        search.map(|search| search.found).unwrap_or_default()
+        let Some(Search { found, omitted, .. }) = search else {
+            return Vec::new();
+        };
+        if omitted > 0 {
+            tracing::warn!(server = %handle.key.server(), omitted, "tasks were left out of the list: they are larger than {MAX_ITEM_BYTES} bytes");
+        }
+        found
     }
 
     async fn search(&self, context: &Context, handle: &Arc<Handle>, search: &mut Option<Search>) {
         let as_of = self.rights.now();
-        let check = SendCheck::new(self, context, &handle.key, Judged::Instance, as_of);
+        let check = SendCheck::new(self, context, &handle.key, AllowedBy::Instance, as_of);
         if !self.right_to(context, &handle.key).await.holds() {
             return;
         }
@@ -127,6 +134,8 @@ struct Search {
     found: Vec<String>,
     /// Length of all found tasks.
     len: usize,
+    /// The number of tasks that are too large.
+    omitted: usize,
 }
 
 /// Reads a page and returns the cursor of the next one. A large page is read on a blocking thread, so that it does not
@@ -160,6 +169,7 @@ impl Search {
         for task in tasks {
             let task = task.get();
             if task.len() > MAX_ITEM_BYTES {
+                self.omitted += 1;
                 continue;
             }
             if self.len + task.len() > MAX_LIST_BYTES {

@@ -16,7 +16,7 @@ static TASK: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"task\""));
 
 /// Which results of a request create a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Makes {
+pub(crate) enum TaskCreation {
     /// No result does.
     Nothing,
     /// Results with a `task` member: the legacy client asked for a task.
@@ -25,7 +25,7 @@ pub(crate) enum Makes {
     Says,
 }
 
-impl Makes {
+impl TaskCreation {
     /// Returns which results of this request create a task.
     pub(crate) fn of(era: Era, request: &Message) -> Self {
         if era == Era::Modern {
@@ -68,14 +68,14 @@ impl<'a> Ids<'a> {
     }
 
     /// Returns the id of the task that a result creates, with the members of the object that holds it.
-    pub(crate) fn made(&self, makes: Makes) -> Option<(&'a str, Members<'a>)> {
+    pub(crate) fn made(&self, makes: TaskCreation) -> Option<(&'a str, Members<'a>)> {
         let members = Members::read(self.body)?;
         let within = || Some((self.task?, Members::read(members.get("task")?)?));
         match makes {
-            Makes::Nothing => None,
-            Makes::Asked => within(),
-            Makes::Says if members.get("resultType") != Some("\"task\"") => None,
-            Makes::Says => within().or_else(|| Some((self.top?, Members::read(self.body)?))),
+            TaskCreation::Nothing => None,
+            TaskCreation::Asked => within(),
+            TaskCreation::Says if members.get("resultType") != Some("\"task\"") => None,
+            TaskCreation::Says => within().or_else(|| Some((self.top?, Members::read(self.body)?))),
         }
     }
 }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
-pub(super) use self::messages::Makes;
+pub(super) use self::messages::TaskCreation;
 use self::messages::{Ids, declares_tasks, gone, no_tasks};
-pub(super) use self::seal::Hearer;
 use self::seal::Sealed;
+pub(super) use self::seal::{SealScope, TASK_ID};
 use super::authority::Right;
-use super::forward::Work;
+use super::forward::ForwardedRequest;
 use super::params::{missing, params};
 use super::state::Inner;
 use super::state::concurrency::counted;
@@ -31,7 +31,7 @@ use crate::server::Launch;
 use crate::session::Session;
 use crate::transport::Party;
 
-impl Hearer {
+impl SealScope {
     /// Returns the receiver of this instance's task messages in the calls of this context.
     pub(super) fn of(context: &Context, handle: &Arc<Handle>) -> Self {
         Self {
@@ -70,13 +70,13 @@ impl Inner {
         let Some(lease) = self.task_lease(&context, &sealed).await? else {
             return gone(&context, &message, &given, &sealed.s);
         };
-        let hearer = Hearer::of(&context, lease.handle());
-        if !self.is_theirs(&hearer, &sealed, &given) {
+        let seal_scope = SealScope::of(&context, lease.handle());
+        if !self.is_theirs(&seal_scope, &sealed, &given) {
             return Err(unknown());
         }
-        let mut work = Work {
+        let mut work = ForwardedRequest {
             name: Some(Cow::Borrowed(&sealed.t)),
-            ..Work::plain(&message)
+            ..ForwardedRequest::plain(&message)
         };
         work.edits
             .replace(span_of(message.bytes(), raw), quote(&sealed.t));
@@ -88,7 +88,7 @@ impl Inner {
                 .map_err(|_| super::forward::timed_out(&sealed.s, limit))??;
         let answered = Answered {
             inner: Arc::clone(self),
-            hearer,
+            seal_scope,
             own: sealed.t,
             given,
             is_result: message.method() == method::TASKS_RESULT,
@@ -123,11 +123,11 @@ impl Inner {
     }
 
     /// Returns `true` if an id belongs to this caller, as far as is known.
-    fn is_theirs(&self, hearer: &Hearer, sealed: &Sealed, given: &str) -> bool {
+    fn is_theirs(&self, seal_scope: &SealScope, sealed: &Sealed, given: &str) -> bool {
         // Without an entry, as after a restart, the seal itself proves it.
         self.tasks
-            .get(&hearer.place(&sealed.t))
-            .is_none_or(|known| known.is_of(&hearer.principal) && *known.sealed == *given)
+            .get(&seal_scope.place(&sealed.t))
+            .is_none_or(|known| known.is_of(&seal_scope.principal) && *known.sealed == *given)
     }
 
     /// Returns a lease on the instance of a task if it is still running. Starts nothing; a remote server needs no
@@ -188,13 +188,13 @@ impl Inner {
         let Some(principal) = self.tasks.get(&place).and_then(|known| known.principal) else {
             return;
         };
-        let hearer = Hearer {
+        let seal_scope = SealScope {
             principal: principal.clone(),
             handle: Arc::clone(handle),
             party: place.conversation,
             session: session.clone(),
         };
-        let sealed = self.seal_known(&hearer, None, message.clone());
+        let sealed = self.seal_known(&seal_scope, None, message.clone());
         if let Some(session) = session {
             if session.principal.id == principal {
                 self.push(&session, handle, ReplyItem::Notification(sealed));
@@ -220,7 +220,7 @@ impl Inner {
 /// Adapts the reply to a method on a task.
 struct Answered {
     inner: Arc<Inner>,
-    hearer: Hearer,
+    seal_scope: SealScope,
     /// The id of the task at the server.
     own: String,
     /// The id that the caller uses.
@@ -251,13 +251,13 @@ impl Answered {
 
     fn response(&self, response: Message) -> Message {
         self.inner
-            .note_task(&self.hearer, &self.own, &response, self.is_result);
+            .note_task(&self.seal_scope, &self.own, &response, self.is_result);
         self.message(response)
     }
 
     fn message(&self, message: Message) -> Message {
         let asked = Some((&*self.own, &*self.given));
-        self.inner.seal_known(&self.hearer, asked, message)
+        self.inner.seal_known(&self.seal_scope, asked, message)
     }
 }
 

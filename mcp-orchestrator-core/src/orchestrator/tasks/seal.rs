@@ -9,18 +9,19 @@ use std::time::Duration;
 use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 
-use super::messages::{Ids, Makes, is_end};
+use super::messages::{Ids, TaskCreation, is_end};
 use crate::id::{PrincipalId, ServerId};
 use crate::jsonrpc::{Kind, Members, Message, Splice, error_response, quote, span_of, text};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::tasks::{Claim, Place};
 use crate::pool::Handle;
 use crate::protocol::code;
-use crate::runtime::Scope;
+use crate::protocol::meta::RELATED_TASK;
+use crate::runtime::{InstanceKey, Scope};
 use crate::session::Session;
 
 /// Created once: building a finder costs more than searching a short result.
-static TASK_ID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"taskId\""));
+pub(crate) static TASK_ID: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"taskId\""));
 const LABEL: &str = "task id";
 
 /// The plaintext of a sealed id.
@@ -39,14 +40,14 @@ pub(super) struct Sealed {
 
 /// The caller that messages are sealed for, and the instance that sent them.
 #[derive(Clone)]
-pub(crate) struct Hearer {
+pub(crate) struct SealScope {
     pub(super) principal: PrincipalId,
     pub(super) handle: Arc<Handle>,
     pub(super) party: crate::transport::Party,
     pub(super) session: Option<Arc<Session>>,
 }
 
-impl Hearer {
+impl SealScope {
     /// Returns the table key of this task id in the caller's conversation.
     pub(super) fn place(&self, id: &str) -> Place {
         Place {
@@ -69,7 +70,12 @@ impl Hearer {
 
 impl Inner {
     /// Returns a message for this caller with the ids of the caller's tasks sealed.
-    pub(crate) fn seal_tasks(&self, hearer: &Hearer, makes: Makes, message: Message) -> Message {
+    pub(crate) fn seal_tasks(
+        &self,
+        seal_scope: &SealScope,
+        makes: TaskCreation,
+        message: Message,
+    ) -> Message {
         let Some(body) = message.body() else {
             return message;
         };
@@ -79,15 +85,15 @@ impl Inner {
         let ids = Ids::read(body);
         let made = (message.kind() == Kind::Response).then(|| ids.made(makes));
         let Some((raw, task)) = made.flatten() else {
-            return self.seal_known(hearer, None, message);
+            return self.seal_known(seal_scope, None, message);
         };
         let Some(id) = text(raw) else { return message };
-        let place = hearer.place(&id);
-        let sealed = self.sealed(hearer, &place);
+        let place = seal_scope.place(&id);
+        let sealed = self.sealed(seal_scope, &place);
         let ttl = self.task_ttl(place.key.server(), &task);
-        let claim = self.tasks.claim(place, &hearer.principal, &sealed, ttl);
+        let claim = self.tasks.claim(place, &seal_scope.principal, &sealed, ttl);
         if claim == Claim::Anothers {
-            return self.not_theirs(hearer, &message);
+            return self.not_theirs(seal_scope, &message);
         }
         let mut splice = Splice::new();
         splice.replace(span_of(message.bytes(), raw), quote(&sealed));
@@ -103,7 +109,7 @@ impl Inner {
     /// asked about: the server's id and the sealed id.
     pub(super) fn seal_known(
         &self,
-        hearer: &Hearer,
+        seal_scope: &SealScope,
         asked: Option<(&str, &str)>,
         message: Message,
     ) -> Message {
@@ -115,14 +121,19 @@ impl Inner {
         }
         let ids = Ids::read(body);
         let mut splice = Splice::new();
-        for raw in [ids.top, ids.task, ids.related].into_iter().flatten() {
+        // A request of the server is about a task of the client, whose id is the client's own.
+        let (top, task) = match message.kind() {
+            Kind::Request => (None, None),
+            _ => (ids.top, ids.task),
+        };
+        for raw in [top, task, ids.related].into_iter().flatten() {
             let Some(id) = text(raw) else { continue };
             let theirs = match asked {
                 Some((own, sealed)) if own == id => Some(sealed.into()),
                 _ => {
-                    let known = self.tasks.get(&hearer.place(&id));
+                    let known = self.tasks.get(&seal_scope.place(&id));
                     known
-                        .filter(|known| known.is_of(&hearer.principal))
+                        .filter(|known| known.is_of(&seal_scope.principal))
                         .map(|known| known.sealed)
                 }
             };
@@ -133,8 +144,49 @@ impl Inner {
         message.spliced(&splice)
     }
 
+    /// Returns a client's answer to a request of this instance with the instance's own id of the related task. An id that
+    /// is not of a task of this principal at this instance is removed with its metadata.
+    pub(crate) fn unseal_related(
+        &self,
+        principal: &PrincipalId,
+        key: &InstanceKey,
+        answer: Message,
+    ) -> Message {
+        let Some(body) = answer.body() else {
+            return answer;
+        };
+        let result = Members::read(body).unwrap_or_default();
+        let Some(meta) = result.get("_meta").and_then(Members::read) else {
+            return answer;
+        };
+        if meta.get(RELATED_TASK).is_none() {
+            return answer;
+        }
+        let raw = Ids::read(body).related;
+        let sealed = raw
+            .and_then(text)
+            .and_then(|id| self.unsealed(principal, &id));
+        let own = sealed.filter(|sealed| sealed.n == key.name());
+        let mut splice = Splice::new();
+        match (raw, own) {
+            (Some(raw), Some(own)) => {
+                splice.replace(span_of(answer.bytes(), raw), quote(&own.t));
+            }
+            _ => {
+                splice.remove_members(answer.bytes(), &meta, |key| key == RELATED_TASK);
+            }
+        }
+        answer.spliced(&splice)
+    }
+
     /// Records what a response says about a task: that the server knows it, and whether it has ended.
-    pub(super) fn note_task(&self, hearer: &Hearer, id: &str, response: &Message, result: bool) {
+    pub(super) fn note_task(
+        &self,
+        seal_scope: &SealScope,
+        id: &str,
+        response: &Message,
+        result: bool,
+    ) {
         if response.kind() != Kind::Response {
             return;
         }
@@ -142,19 +194,19 @@ impl Inner {
         let status = members.get("status").and_then(text);
         let ended = result || status.is_some_and(|status| is_end(&status));
         self.tasks
-            .confirm(&hearer.place(id), &hearer.principal, ended);
+            .confirm(&seal_scope.place(id), &seal_scope.principal, ended);
     }
 
-    fn sealed(&self, hearer: &Hearer, place: &Place) -> String {
+    fn sealed(&self, seal_scope: &SealScope, place: &Place) -> String {
         let plain = Sealed {
             s: place.key.server().clone(),
             n: place.key.name().to_owned(),
             t: place.id.as_ref().to_owned(),
-            c: hearer.tag(place),
+            c: seal_scope.tag(place),
         };
         let plain = serde_json::to_vec(&plain).unwrap_or_default();
         self.key
-            .seal_same(LABEL, hearer.principal.as_str().as_bytes(), &plain)
+            .seal_same(LABEL, seal_scope.principal.as_str().as_bytes(), &plain)
     }
 
     /// Opens a sealed id. Returns `None` if it was not sealed for this principal.
@@ -165,9 +217,9 @@ impl Inner {
         serde_json::from_slice(&plain).ok()
     }
 
-    fn not_theirs(&self, hearer: &Hearer, response: &Message) -> Message {
-        let server = hearer.handle.key.server();
-        tracing::warn!(%server, principal = %hearer.principal, "a server gave two callers the same task id");
+    fn not_theirs(&self, seal_scope: &SealScope, response: &Message) -> Message {
+        let server = seal_scope.handle.key.server();
+        tracing::warn!(%server, principal = %seal_scope.principal, "a server gave two callers the same task id");
         let text = format!("server {server} answered with the id of another caller's task");
         let id = response.id().unwrap_or("null");
         crate::call::own(error_response(id, i64::from(code::INTERNAL), &text, None))

@@ -5,11 +5,12 @@
 //! that can be adopted keeps running, and is stopped after the idle timeout if no call adopts it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -21,9 +22,9 @@ use crate::runtime::{InstanceEvent, InstanceKey, Phase, Scope};
 use crate::server::TokenChange;
 
 /// Interval between checks.
-const LOOK: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Time after which an orphan that cannot be adopted is removed.
-const SETTLE: Duration = Duration::from_secs(30);
+const UNADOPTABLE_ORPHAN_TTL: Duration = Duration::from_secs(30);
 /// Delay before a failed stop is retried.
 const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 /// How long an instance with a slot may keep running with a credential that is not in force, when idle and when in use.
@@ -65,12 +66,8 @@ struct Seen {
 type Asked = HashMap<(ServerId, Owner), InForce>;
 
 impl Known {
-    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Found>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn set(&self, key: InstanceKey, phase: Phase) {
-        let mut found = self.lock();
+        let mut found = self.found.lock();
         let now = Instant::now();
         let known = found.entry(key).or_insert(Found {
             phase,
@@ -84,7 +81,7 @@ impl Known {
 
     fn seen(&self) -> Vec<(InstanceKey, Seen)> {
         let now = Instant::now();
-        let found = self.lock();
+        let found = self.found.lock();
         let seen = |found: &Found| Seen {
             phase: found.phase,
             alone: now.saturating_duration_since(found.since),
@@ -97,20 +94,20 @@ impl Known {
 
     /// Marks an instance as held by a slot or about to end.
     fn touch(&self, key: &InstanceKey) {
-        if let Some(found) = self.lock().get_mut(key) {
+        if let Some(found) = self.found.lock().get_mut(key) {
             found.since = Instant::now();
         }
     }
 
     fn put_off(&self, key: &InstanceKey) {
-        if let Some(found) = self.lock().get_mut(key) {
+        if let Some(found) = self.found.lock().get_mut(key) {
             found.not_before = Instant::now() + RETRY_INTERVAL;
         }
     }
 
     /// Records whether the credential of an instance is revoked. Returns for how long it has been.
     fn revoked(&self, key: &InstanceKey, revoked: bool) -> Duration {
-        let mut found = self.lock();
+        let mut found = self.found.lock();
         let Some(found) = found.get_mut(key) else {
             return Duration::ZERO;
         };
@@ -128,7 +125,7 @@ impl Known {
 
     /// Returns the instances of an owner that hold a credential.
     pub(crate) fn of(&self, server: &ServerId, owner: &Owner) -> Vec<InstanceKey> {
-        let found = self.lock();
+        let found = self.found.lock();
         let of = found
             .keys()
             .filter(|key| key.server() == server && key.owner() == owner);
@@ -140,7 +137,7 @@ impl Known {
     /// Records that an owner's credential was replaced or removed.
     pub(crate) fn changed(&self, change: &CredentialChange) {
         let current = change.now.as_ref().map(|now| &now.revision);
-        for (key, found) in &mut *self.lock() {
+        for (key, found) in &mut *self.found.lock() {
             if *key.server() == change.server && *key.owner() == change.owner {
                 found.told = Some(key.revision()) != current;
             }
@@ -153,7 +150,7 @@ impl Pool {
     /// Handles orphans until the pool closes.
     pub(crate) async fn mind_orphans(self: Arc<Self>) {
         let mut events = self.backend.watch();
-        let mut looks = interval(LOOK);
+        let mut looks = interval(CHECK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -162,7 +159,7 @@ impl Pool {
                     None => return,
                     Some(Ok(InstanceEvent::Is(status))) => self.known.set(status.key, status.phase),
                     Some(Ok(InstanceEvent::Gone(key))) => {
-                        self.known.lock().remove(&key);
+                        self.known.found.lock().remove(&key);
                         self.removals.changed();
                     }
                     Some(Ok(InstanceEvent::Synced)) => {
@@ -218,7 +215,12 @@ impl Pool {
 
     /// Like [`is_revoked`](Self::is_revoked), for a single instance.
     pub(crate) async fn is_replaced(&self, key: &InstanceKey) -> bool {
-        let told = self.known.lock().get(key).is_some_and(|found| found.told);
+        let told = self
+            .known
+            .found
+            .lock()
+            .get(key)
+            .is_some_and(|found| found.told);
         self.is_revoked(key, told, &mut Asked::new()).await
     }
 
@@ -242,7 +244,12 @@ impl Pool {
         if taken && !self.endings.contains(key) {
             return false;
         }
-        let told = self.known.lock().get(key).is_some_and(|found| found.told);
+        let told = self
+            .known
+            .found
+            .lock()
+            .get(key)
+            .is_some_and(|found| found.told);
         self.idle_limit(key).is_none() || self.is_revoked(key, told, asked).await
     }
 
@@ -272,8 +279,8 @@ impl Pool {
     /// Handles an instance without a slot if its credential is in force or it has none.
     fn mind(self: &Arc<Self>, key: &InstanceKey, seen: Seen) {
         let Some(idle) = self.idle_limit(key) else {
-            if seen.alone >= SETTLE {
-                self.remove_instance(key, "nobody can come back to it");
+            if seen.alone >= UNADOPTABLE_ORPHAN_TTL {
+                self.remove_instance(key, "no later call can match it");
             }
             return;
         };
@@ -325,7 +332,7 @@ impl Pool {
         if slot.as_ref().is_some_and(|slot| slot.current().is_some()) {
             return;
         }
-        tracing::info!(server = %key.server(), instance = %key, "stopping an instance: nobody has come for it");
+        tracing::info!(server = %key.server(), instance = %key, "stopping an instance: no call matched it");
         let of_token = self.server(key.server()).is_some_and(|server| {
             // The next call has another token, so this instance would never be reattached.
             let spec = server.spec.load();

@@ -1,10 +1,11 @@
 //! Handles ended conversations: the instance has exited too, or it continues and is reattached.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::connection::Link;
@@ -17,7 +18,7 @@ use crate::transport::pipe::Ask;
 use crate::transport::{Hello, Place, ended};
 
 /// An instance that exits within this time after it was started or reattached is considered crashed.
-const YOUNG: Duration = Duration::from_secs(10);
+const CRASH_WINDOW: Duration = Duration::from_secs(10);
 
 /// Instances that continue although their conversation broke off, with the result of their handshake.
 #[derive(Default)]
@@ -25,7 +26,7 @@ pub(crate) struct Lost(Mutex<HashMap<InstanceKey, Hello>>);
 
 impl Lost {
     fn all(&self) -> MutexGuard<'_, HashMap<InstanceKey, Hello>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn said(&self, key: &InstanceKey) -> Option<Hello> {
@@ -39,7 +40,7 @@ impl Lost {
 }
 
 /// Number of failed starts that leave an unresponsive instance alone which ran before.
-const PATIENCE: u32 = 2;
+const MAX_UNRESPONSIVE_STARTS: u32 = 2;
 
 /// Progress of a start, which decides whether a failure leaves the existing instance alone.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ impl Attempt {
         if self.stopped || !(self.ran || progress.ran_before()) {
             return false;
         }
-        !self.reached || error.kind() == ErrorKind::Unavailable || failed < PATIENCE
+        !self.reached || error.kind() == ErrorKind::Unavailable || failed < MAX_UNRESPONSIVE_STARTS
     }
 
     /// Records a failed handshake.
@@ -147,7 +148,7 @@ impl Pool {
         }
         handle.close();
         handle.link.close();
-        if handle.age() < YOUNG {
+        if handle.age() < CRASH_WINDOW {
             let is_own = self.ask(&handle.spec, &handle.key) != Ask::Nobody;
             slot.crashed(Arc::new(ended(&Place::from(&handle.key), exit, is_own)));
         } else {

@@ -1,9 +1,10 @@
 //! Removes instances in the background, retries until the removal succeeds, and reports pending removals.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
@@ -68,10 +69,6 @@ impl Default for Removal {
 }
 
 impl Removals {
-    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Removal>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits for one of the limited number of concurrent removals.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.acquire().await.ok()
@@ -79,7 +76,7 @@ impl Removals {
 
     /// Returns `true` if the caller may carry out the removal now.
     fn begin(&self, key: &InstanceKey) -> bool {
-        let mut pending = self.lock();
+        let mut pending = self.pending.lock();
         let removal = pending.entry(key.clone()).or_default();
         let begins = !removal.underway && removal.next <= Instant::now();
         removal.underway |= begins;
@@ -88,7 +85,7 @@ impl Removals {
 
     /// Settles a removal: the instance is gone, or it is wanted again.
     pub(crate) fn done(&self, key: &InstanceKey) {
-        if let Some(removal) = self.lock().remove(key)
+        if let Some(removal) = self.pending.lock().remove(key)
             && removal.tries > 0
         {
             tracing::info!(server = %key.server(), owner = %key.owner(), instance = %key, tries = removal.tries, "a pending removal of an instance is settled");
@@ -98,7 +95,7 @@ impl Removals {
 
     /// Records a failed removal and schedules a retry.
     pub(crate) fn failed(&self, key: &InstanceKey, error: &Error) {
-        let mut pending = self.lock();
+        let mut pending = self.pending.lock();
         let removal = pending.entry(key.clone()).or_default();
         removal.underway = false;
         removal.tries = removal.tries.saturating_add(1);
@@ -121,7 +118,7 @@ impl Removals {
     /// Returns the instances that are due for another attempt.
     pub(crate) fn due(&self) -> Vec<InstanceKey> {
         let now = Instant::now();
-        let pending = self.lock();
+        let pending = self.pending.lock();
         let due = pending
             .iter()
             .filter(|(_, removal)| !removal.underway && removal.next <= now);
@@ -134,7 +131,7 @@ impl Removals {
     }
 
     fn all(&self) -> Vec<Pending> {
-        let pending = self.lock();
+        let pending = self.pending.lock();
         let all = pending.iter().map(|(key, removal)| Pending {
             key: key.clone(),
             since: removal.since,

@@ -1,8 +1,10 @@
 //! Ends instances: first their calls, then the instances themselves.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::credential::Owner;
 use crate::id::ServerId;
@@ -22,7 +24,7 @@ pub(crate) struct Underway {
 
 impl Endings {
     pub(crate) fn begin(self: &Arc<Self>, key: &InstanceKey) -> Underway {
-        *self.lock().entry(key.clone()).or_default() += 1;
+        *self.0.lock().entry(key.clone()).or_default() += 1;
         Underway {
             endings: Arc::clone(self),
             key: key.clone(),
@@ -31,7 +33,7 @@ impl Endings {
 
     /// Returns the ending instances of an owner.
     pub(crate) fn of(&self, server: &ServerId, owner: &Owner) -> Vec<InstanceKey> {
-        let all = self.lock();
+        let all = self.0.lock();
         let of = all
             .keys()
             .filter(|key| key.server() == server && key.owner() == owner);
@@ -39,17 +41,13 @@ impl Endings {
     }
 
     pub(crate) fn contains(&self, key: &InstanceKey) -> bool {
-        self.lock().contains_key(key)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().contains_key(key)
     }
 }
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        let mut endings = self.endings.lock();
+        let mut endings = self.endings.0.lock();
         let left = endings.get_mut(&self.key).map(|count| {
             *count -= 1;
             *count

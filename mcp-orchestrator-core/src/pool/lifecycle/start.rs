@@ -28,9 +28,9 @@ use crate::transport::pipe::{Ask, Opened, Options, Pipe};
 use crate::transport::streamable::Http;
 use crate::transport::{Inbox, Party, Place, Unsolicited, ended};
 
-/// Lines of output that are kept of an instance that failed to start. `LISTEN_FOR` limits the time to read them.
-const LAST_WORDS: usize = 500;
-const LISTEN_FOR: Duration = Duration::from_secs(2);
+/// Lines of output that are kept of an instance that failed to start. `LAST_OUTPUT_TIMEOUT` limits the time to read them.
+const MAX_LAST_OUTPUT_LINES: usize = 500;
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Exited = Shared<BoxFuture<'static, Exit>>;
 /// Sender of messages that belong to no call, with the party that the connection belongs to.
@@ -99,20 +99,20 @@ impl Pool {
     /// Reads the output of an instance, because its removal deletes the log too.
     async fn last_words(&self, key: &InstanceKey) -> Vec<LogLine> {
         let options = LogOptions {
-            tail: Some(LAST_WORDS),
+            tail: Some(MAX_LAST_OUTPUT_LINES),
             ..LogOptions::default()
         };
         let read = async {
             let Ok(lines) = self.backend.logs(key, options).await else {
                 return Vec::new();
             };
-            let lines = lines.take(LAST_WORDS);
+            let lines = lines.take(MAX_LAST_OUTPUT_LINES);
             lines
                 .filter_map(|line| std::future::ready(line.ok()))
                 .collect()
                 .await
         };
-        tokio::time::timeout(LISTEN_FOR, read)
+        tokio::time::timeout(LAST_OUTPUT_TIMEOUT, read)
             .await
             .unwrap_or_default()
     }

@@ -17,9 +17,9 @@ use crate::server::StartMode;
 /// Number of consecutive failures after which an eager server is only started by the next call.
 const BUDGET: u32 = 8;
 /// Maximum backoff that a caller waits for; with a longer one it fails at once.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_AWAITED_BACKOFF: Duration = Duration::from_secs(2);
 /// Minimum interval between idle checks of an instance.
-const LOOK: Duration = Duration::from_secs(1);
+const MIN_IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Pool {
     /// Waits until the slot has an instance, and starts one if no start is in progress. The caller must look up the
@@ -44,7 +44,7 @@ impl Pool {
         let (mut result, mut words) = match turn {
             Turn::Wait(result, words) => (result, words),
             Turn::Left => return Ok(()),
-            Turn::Later(wait, _) if wait <= PATIENCE => {
+            Turn::Later(wait, _) if wait <= MAX_AWAITED_BACKOFF => {
                 tokio::time::sleep(wait).await;
                 return Ok(());
             }
@@ -178,7 +178,7 @@ impl Pool {
                 .is_some_and(|observer| observer.holds(&handle));
             let eager = server.spec.load().server.start == StartMode::Eager;
             if idle && !held && !eager && handle.close_if_idle() {
-                tracing::info!(server = %handle.key.server(), instance = %handle.key, "instance goes to rest: idle");
+                tracing::info!(server = %handle.key.server(), instance = %handle.key, "stopping the instance: idle");
                 return self.rest(&server, &slot, &handle).await;
             }
             if !slot
@@ -198,7 +198,8 @@ impl Pool {
             limit.saturating_sub(handle.idle_for())
         });
         let token = handle.token.due_in().unwrap_or(Duration::from_mins(1));
-        idle.min(token).clamp(LOOK, Duration::from_mins(1))
+        idle.min(token)
+            .clamp(MIN_IDLE_CHECK_INTERVAL, Duration::from_mins(1))
     }
 
     /// Handles an instance that exited without being stopped.
@@ -258,7 +259,7 @@ impl Pool {
             Ending::Rest | Ending::Leave => self.backend.stop(&handle.key, grace).await,
         };
         if let Err(error) = rested {
-            tracing::warn!(instance = %handle.key, %error, "an instance did not go to rest");
+            tracing::warn!(instance = %handle.key, %error, "an instance could not be stopped");
         }
         if let Some(observer) = self.observer() {
             observer.gone(&handle.key, None);

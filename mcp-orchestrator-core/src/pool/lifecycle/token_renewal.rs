@@ -32,7 +32,7 @@ impl Pool {
         let observer = self.observer();
         let held = observer.as_ref().is_some_and(|it| it.holds(handle));
         if !held && !handle.token.was_used(handle.served()) && handle.close_if_idle() {
-            tracing::info!(server = %server.id, instance = %handle.key, "instance goes to rest: its token ends, and nobody has called since it came");
+            tracing::info!(server = %server.id, instance = %handle.key, "stopping the instance: its token expires, and it was not called since the token was renewed");
             return Due::Rest;
         }
         handle.token.asked();
@@ -102,7 +102,7 @@ impl Pool {
             let progress = Progress::unheard();
             let started = pool.started(&server, &slot, &credential, &progress);
             if let Err(error) = started.await {
-                tracing::warn!(instance = ?slot, %error, "an instance with the newer token did not start; the one before goes on while its token lives");
+                tracing::warn!(instance = ?slot, %error, "an instance with the newer token did not start; the previous one stays in use until its token expires");
             }
         });
     }

@@ -1,8 +1,9 @@
 //! The state that all tasks of a backend share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -59,7 +60,7 @@ impl Shared {
     /// Records whether a watch fails. An outage breaks all of them repeatedly, so only its start and its end are
     /// logged above debug level.
     pub(crate) fn set_trouble(&self, what: &'static str, trouble: Option<String>) {
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut troubles = self.troubles.lock();
         match trouble {
             Some(trouble) if troubles.is_empty() => {
                 tracing::warn!(trouble, "the cluster's changes are not seen");
@@ -78,7 +79,7 @@ impl Shared {
     }
 
     pub(crate) fn trouble(&self) -> Option<String> {
-        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let troubles = self.troubles.lock();
         troubles.values().next().cloned()
     }
 

@@ -258,7 +258,7 @@ fn closed() -> Error {
 fn taken(kind: Kind, name: &str, message: &str) -> Error {
     let (_, resource) = kind.named();
     let text = format!(
-        "{resource} {name} belongs to somebody else, as another orchestrator in this namespace: {message}"
+        "{resource} {name} belongs to another client, such as another orchestrator in this namespace: {message}"
     );
     Error::new(ErrorKind::StartFailed, text)
 }

@@ -1,9 +1,10 @@
 //! A stream of the lines that are added to a log.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::stream;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::lines::Lines;
@@ -36,7 +37,7 @@ pub(super) fn follow(
             }
             state.bell.borrow_and_update();
             let found = {
-                let lines = state.lines.lock().unwrap_or_else(PoisonError::into_inner);
+                let lines = state.lines.lock();
                 let found = lines.since(state.next);
                 state.next = lines.next;
                 found

@@ -10,10 +10,11 @@ mod lines;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use self::follow::follow;
@@ -25,9 +26,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Keeps the output of each instance's current and previous run. Clones share one book.
 #[derive(Clone)]
-pub struct LogBook(Arc<Shelf>);
+pub struct LogBook(Arc<LogBookState>);
 
-struct Shelf {
+struct LogBookState {
     limits: LogLimits,
     logs: Mutex<Logs>,
     /// Kept apart from the lines, which may be evicted while their instance still writes.
@@ -60,7 +61,7 @@ impl fmt::Debug for LogBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogBook")
             .field("limits", &self.0.limits)
-            .field("instances", &lock(&self.0.logs).by_key.len())
+            .field("instances", &self.0.logs.lock().by_key.len())
             .finish()
     }
 }
@@ -68,7 +69,7 @@ impl fmt::Debug for LogBook {
 impl LogBook {
     /// Creates an empty book.
     pub fn new(limits: LogLimits) -> Self {
-        Self(Arc::new(Shelf {
+        Self(Arc::new(LogBookState {
             limits,
             logs: Mutex::default(),
             hidden: Mutex::default(),
@@ -86,7 +87,7 @@ impl LogBook {
     /// replaced by `[secret]`, also in the usual encodings (base64, percent, hex, JSON, HTML) and in fragments of at
     /// least 12 bytes.
     pub fn hide(&self, key: &InstanceKey, launch: &LaunchSpec) {
-        lock(&self.0.hidden).add(key, launch);
+        self.0.hidden.lock().add(key, launch);
     }
 
     /// Appends a line, truncated to the limit; the oldest lines are dropped when the run is full.
@@ -119,7 +120,7 @@ impl LogBook {
         source: Option<LogSource>,
         text: &'a str,
     ) -> Cow<'a, str> {
-        let mask = lock(&self.0.hidden).mask(key);
+        let mask = self.0.hidden.lock().mask(key);
         match mask {
             Some(mask) => Cow::Owned(mask.redact(source, text).into_owned()),
             None => Cow::Borrowed(text),
@@ -151,8 +152,8 @@ impl LogBook {
 
     /// Forgets an instance and ends the streams that follow it.
     pub fn forget(&self, key: &InstanceKey) {
-        lock(&self.0.logs).by_key.remove(key);
-        lock(&self.0.hidden).forget(key);
+        self.0.logs.lock().by_key.remove(key);
+        self.0.hidden.lock().forget(key);
     }
 
     /// Returns the last `count` lines of standard error of the current run, oldest first, each truncated to 1 KiB.
@@ -160,7 +161,7 @@ impl LogBook {
         let Some((lines, _)) = self.find(key) else {
             return Vec::new();
         };
-        let lines = lock(&lines);
+        let lines = lines.lock();
         let stderr = lines.current.lines.iter().rev();
         let mut tail: Vec<String> = stderr
             .filter(|(_, line)| line.source == LogSource::Stderr)
@@ -186,7 +187,7 @@ impl LogBook {
                 .with_server(key.server())
                 .with_instance(key)
         })?;
-        let (kept, next) = lock(&lines).kept(options);
+        let (kept, next) = lines.lock().kept(options);
         let kept = stream::iter(kept.into_iter().map(Ok));
         if !options.follow || options.previous {
             return Ok(kept.boxed());
@@ -195,13 +196,13 @@ impl LogBook {
     }
 
     fn find(&self, key: &InstanceKey) -> Option<(Arc<Mutex<Lines>>, watch::Receiver<u64>)> {
-        let logs = lock(&self.0.logs);
+        let logs = self.0.logs.lock();
         let log = logs.by_key.get(key)?;
         Some((Arc::clone(&log.lines), log.bell.subscribe()))
     }
 
     fn with(&self, key: &InstanceKey, change: impl FnOnce(&mut Lines)) {
-        let mut logs = lock(&self.0.logs);
+        let mut logs = self.0.logs.lock();
         logs.clock += 1;
         let clock = logs.clock;
         if !logs.by_key.contains_key(key) {
@@ -213,7 +214,7 @@ impl LogBook {
             touched: clock,
         });
         log.touched = clock;
-        change(&mut lock(&log.lines));
+        change(&mut log.lines.lock());
         log.bell.send_replace(clock);
     }
 }
@@ -230,10 +231,6 @@ impl Logs {
             self.by_key.remove(&key);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! One run of an instance, shared by its starters, its holder and its supervisor.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::Uri;
+use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::watch;
@@ -176,8 +177,8 @@ impl Live {
         })
     }
 
-    fn pipes(&self) -> std::sync::MutexGuard<'_, Option<Pipes>> {
-        self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pipes(&self) -> parking_lot::MutexGuard<'_, Option<Pipes>> {
+        self.pipes.lock()
     }
 }
 

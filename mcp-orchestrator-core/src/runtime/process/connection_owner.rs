@@ -18,7 +18,7 @@ use super::process_tree::{Process, family};
 use crate::limits::LOOPBACK_CONNECT_TIMEOUT;
 
 /// Delay between two checks of a connection that has not been accepted yet.
-const PAUSE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Further checks before a foreign process is reported. A socket that is just being accepted or closed has an inode
 /// but no holder.
@@ -64,12 +64,12 @@ pub(super) async fn check(stream: &TcpStream, roots: &[i32]) -> io::Result<()> {
         let who = match look.await.map_err(io::Error::other)?? {
             Verdict::Ours => return Ok(()),
             Verdict::Open if Instant::now() < deadline => {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
             Verdict::Foreign(_) if foreign < FOREIGN_LOOKS => {
                 foreign += 1;
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
             Verdict::Open => "it cannot be told which".to_owned(),

@@ -22,7 +22,7 @@ use crate::backoff::Backoff;
 
 /// Creates a group and keeps it alive until the program has joined it.
 #[derive(Debug)]
-pub(super) struct Founder {
+pub(super) struct GroupFounder {
     child: Child,
     id: Pid,
 }
@@ -38,7 +38,7 @@ pub(super) struct Groups {
 
 // === impl Founder ===
 
-impl Founder {
+impl GroupFounder {
     pub(super) fn new() -> io::Result<Self> {
         let child = Command::new("/bin/sh")
             .args(["-c", "read -r line", "mcp-orchestrator-founder"])

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::backoff::Backoff;
@@ -60,7 +61,7 @@ impl Ports {
                 tries -= 1;
                 continue;
             }
-            let new = self.lock().insert(number);
+            let new = self.0.lock().insert(number);
             if new {
                 let ports = self.clone();
                 return Ok(Port { number, ports });
@@ -69,10 +70,6 @@ impl Ports {
                 return Err(io::ErrorKind::AddrInUse.into());
             }
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<u16>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,7 +115,7 @@ async fn is_taken_over_v6(port: u16) -> bool {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        self.ports.lock().remove(&self.number);
+        self.ports.0.lock().remove(&self.number);
     }
 }
 

@@ -30,11 +30,12 @@ mod supervise;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,7 +58,7 @@ use crate::limits::MAX_STARTS;
 /// Grace period of the children when the backend is dropped.
 const DROP_GRACE: Duration = Duration::from_millis(500);
 /// How long a stop waits for killed processes to disappear before it fails.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs instances as child processes. Unix only; needs `/bin/sh`.
 ///
@@ -161,7 +162,7 @@ impl RuntimeBackend for ProcessBackend {
             return Ok(());
         };
         live.signals.ask(grace, Why::Stopped);
-        let patience = grace.saturating_mul(4).saturating_add(STOP_PATIENCE);
+        let patience = grace.saturating_mul(4).saturating_add(STOP_TIMEOUT);
         let over = tokio::time::timeout(patience, live.over()).await;
         over.map_err(|_| {
             let message = format!("instance {key} was killed and still runs");
@@ -239,7 +240,7 @@ impl fmt::Debug for ProcessBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessBackend")
             .field("folder", &self.0.folder)
-            .field("live", &self.0.lock().keys())
+            .field("live", &self.0.live.lock().keys())
             .finish_non_exhaustive()
     }
 }
@@ -252,7 +253,7 @@ impl fmt::Display for ProcessBackend {
 
 impl Drop for ProcessBackend {
     fn drop(&mut self) {
-        for live in self.0.lock().values() {
+        for live in self.0.live.lock().values() {
             live.signals.ask(DROP_GRACE, Why::BackendDropped);
         }
         // The guard reads end-of-file, ends the remaining groups, and deletes the folder of secret files.
@@ -266,7 +267,7 @@ impl Drop for ProcessBackend {
 impl Shared {
     /// Returns the run of this instance, and `true` if this call created it.
     fn enter(self: &Arc<Self>, key: &InstanceKey, launch: &LaunchSpec) -> (Arc<Live>, bool) {
-        let mut all = self.lock();
+        let mut all = self.live.lock();
         if let Some(live) = all.get(key) {
             return (Arc::clone(live), false);
         }
@@ -289,26 +290,22 @@ impl Shared {
     }
 
     fn find(&self, key: &InstanceKey) -> Option<Arc<Live>> {
-        self.lock().get(key).cloned()
+        self.live.lock().get(key).cloned()
     }
 
     /// Removes a finished run and reports the status of its instance.
     fn leave(&self, live: &Arc<Live>, status: InstanceStatus) {
-        let mut all = self.lock();
+        let mut all = self.live.lock();
         all.remove(&live.key);
         self.statuses.set(status);
     }
 
     /// Forgets an instance, unless it is running again.
     fn forget(&self, key: &InstanceKey) {
-        let all = self.lock();
+        let all = self.live.lock();
         if !all.contains_key(key) {
             self.statuses.forget(key);
             self.book.forget(key);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Arc<Live>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,9 +4,10 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::credential::{Credential, Generation};
@@ -78,7 +79,7 @@ impl Secrets {
     /// on the file system.
     pub(super) fn write(&self, credential: &Credential) -> Result<(), SecretsError> {
         let inner = &*self.0;
-        let mut held = inner.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = inner.held.lock();
         match *held {
             Held::Closed => return Ok(()),
             Held::Generation(newer) if newer > credential.generation => return Ok(()),
@@ -110,7 +111,7 @@ impl Secrets {
     /// Deletes the files and ignores later writes. Blocks on the file system.
     pub(super) fn close(&self) {
         let inner = &*self.0;
-        let mut held = inner.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = inner.held.lock();
         *held = Held::Closed;
         inner.headers.set(HeaderMap::new());
         match fs::remove_dir_all(&inner.folder) {

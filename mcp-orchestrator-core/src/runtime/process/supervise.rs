@@ -12,7 +12,7 @@ use super::child::{Live, Reach, Stage, Why};
 use super::http::{Answering, ChildConnect};
 use super::output::{exit, read_lines};
 use super::running::Ending;
-use super::spawn::Placed;
+use super::spawn::RunningChild;
 use crate::error::{Error, ErrorKind};
 use crate::runtime::advice;
 use crate::runtime::stdin::Input;
@@ -24,7 +24,7 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// Grace period for processes that a child leaves behind.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
 /// How long to wait for killed processes to disappear.
-const KILL_PATIENCE: Duration = Duration::from_secs(1);
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs an instance from start to end.
 pub(super) async fn supervise(shared: Arc<Shared>, live: Arc<Live>) {
@@ -34,7 +34,7 @@ pub(super) async fn supervise(shared: Arc<Shared>, live: Arc<Live>) {
         over: None,
     };
     let (shared, live) = (&closing.shared, &closing.live);
-    let over = match Placed::new(shared, live).await {
+    let over = match RunningChild::new(shared, live).await {
         Ok(placed) => run(shared, live, placed).await,
         Err(error) => Over::failed(error.of(live.key.server())),
     };
@@ -45,7 +45,7 @@ pub(super) async fn supervise(shared: Arc<Shared>, live: Arc<Live>) {
 }
 
 /// Runs a started child to its end.
-async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
+async fn run(shared: &Shared, live: &Live, mut placed: RunningChild) -> Over {
     let streams = &mut placed.streams;
     let stdin = Input::new(streams.stdin.take());
     let (stdout, stderr) = (streams.stdout.take(), streams.stderr.take());
@@ -94,7 +94,7 @@ async fn run(shared: &Shared, live: &Live, mut placed: Placed) -> Over {
 }
 
 /// Waits until the child accepts connections. Returns `false` if it ends first or is asked to end.
-async fn ready(live: &Live, placed: &mut Placed) -> bool {
+async fn ready(live: &Live, placed: &mut RunningChild) -> bool {
     let Some(port) = &placed.port else {
         return true;
     };
@@ -151,7 +151,7 @@ fn foreign(live: &Live, error: &std::io::Error) {
 /// after the grace period. Also returns why the end was requested, if it was.
 async fn ended(
     live: &Live,
-    placed: &mut Placed,
+    placed: &mut RunningChild,
     stdin: &Input<ChildStdin>,
 ) -> (Option<ExitStatus>, Option<Why>) {
     let (running, signals) = (&mut placed.running, &live.signals);
@@ -176,7 +176,7 @@ async fn ended(
 }
 
 /// Ends the processes that a finished child has left behind.
-async fn sweep(live: &Live, placed: &mut Placed) {
+async fn sweep(live: &Live, placed: &mut RunningChild) {
     let running = &mut placed.running;
     if running.is_empty() {
         return;
@@ -189,7 +189,7 @@ async fn sweep(live: &Live, placed: &mut Placed) {
     if emptied.is_none() {
         running.signal(Ending::Kill);
         // What is still listed after that is a zombie that its parent has not reaped.
-        let _ = tokio::time::timeout(KILL_PATIENCE, running.emptied()).await;
+        let _ = tokio::time::timeout(KILL_TIMEOUT, running.emptied()).await;
     }
 }
 
@@ -200,7 +200,7 @@ async fn drain(readers: &mut [JoinHandle<()>]) {
     let _ = tokio::time::timeout(LAST_WORDS, all).await;
 }
 
-fn place(placed: &Placed) -> Vec<(&'static str, String)> {
+fn place(placed: &RunningChild) -> Vec<(&'static str, String)> {
     let mut place = vec![("pid", placed.pid.to_string())];
     if let Some(port) = &placed.port {
         place.push(("port", port.number().to_string()));

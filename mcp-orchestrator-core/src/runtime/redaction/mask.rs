@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use memchr::memmem;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::SHORTEST;
+use super::MIN_REDACTED_LEN;
 use crate::limits::MAX_MASK_LEN;
 use crate::runtime::LogSource;
 
@@ -25,7 +25,7 @@ const PART: usize = 12;
 const WINDOW: usize = 8;
 const STRIDE: usize = PART - WINDOW + 1;
 /// Minimum length of a line's start to be taken for the continuation of a form, in bytes.
-const REST: usize = 4;
+const MIN_CONTINUATION_LEN: usize = 4;
 /// Maximum number of forms tracked across the end of one line.
 const OPEN: usize = 64;
 
@@ -66,7 +66,7 @@ impl Mask {
             if total > MAX_MASK_LEN {
                 break;
             }
-            if form.len() >= SHORTEST {
+            if form.len() >= MIN_REDACTED_LEN {
                 mask.add(form);
             }
         }
@@ -189,7 +189,7 @@ impl Mask {
                 ends_in.push(Open { form, written });
             }
             // A shorter beginning is not redacted, but it helps to recognize the remainder.
-            if written >= SHORTEST && ends_in.len() > before {
+            if written >= MIN_REDACTED_LEN && ends_in.len() > before {
                 found.push(start..text.len());
             }
         }
@@ -210,7 +210,7 @@ impl Mask {
             let len = common(line.as_bytes(), rest);
             let complete = len == rest.len();
             let goes_on = len == line.len() && !complete;
-            let enough = len >= REST || open.written >= SHORTEST;
+            let enough = len >= MIN_CONTINUATION_LEN || open.written >= MIN_REDACTED_LEN;
             if len > 0 && enough && (complete || goes_on || len >= PART) {
                 found.push(start..start + len);
                 if goes_on {
@@ -224,7 +224,7 @@ impl Mask {
     }
 
     fn replace_open(&self, source: LogSource, with: Vec<Open>) -> Vec<Open> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         match open.iter_mut().find(|(of, _)| *of == source) {
             Some((_, last)) => std::mem::replace(last, with),
             None => {
@@ -359,7 +359,7 @@ mod tests {
                     })
                 });
                 let longest = runs.max().unwrap_or_default();
-                assert!(longest < SHORTEST, "{at}: {first} | {second}");
+                assert!(longest < MIN_REDACTED_LEN, "{at}: {first} | {second}");
             }
         }
     }

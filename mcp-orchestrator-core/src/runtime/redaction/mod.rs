@@ -14,7 +14,7 @@ use super::{InstanceKey, LaunchSpec};
 use crate::server::Launch;
 
 /// Minimum length of a value to redact, in bytes; shorter ones occur in too many ordinary words.
-const SHORTEST: usize = 6;
+const MIN_REDACTED_LEN: usize = 6;
 /// Maximum number of values per instance; newer credentials displace the oldest.
 const VALUES: usize = 64;
 
@@ -85,7 +85,7 @@ fn values(secret: &str) -> impl Iterator<Item = &str> {
     let lines = secret.lines().map(str::trim);
     let all = lines.chain([secret.trim()]).chain(parts(secret));
     let mut seen = std::collections::HashSet::new();
-    all.filter(move |value| value.len() >= SHORTEST && seen.insert(*value))
+    all.filter(move |value| value.len() >= MIN_REDACTED_LEN && seen.insert(*value))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The remote instances and their status.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::BoxStream;
 use http::HeaderMap;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::credential::{Credential, Generation};
@@ -149,7 +150,7 @@ impl Instances {
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<InstanceKey, Known>> {
-        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_key.lock()
     }
 }
 

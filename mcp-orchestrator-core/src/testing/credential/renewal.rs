@@ -10,7 +10,7 @@ use crate::credential::{
 use crate::server::ServerSpec;
 
 /// Number of concurrent callers.
-const MANY: usize = 8;
+const CALLERS: usize = 8;
 
 /// Verifies the contract. `key` is an installation in the store that can be renewed, more than once; the store accepts
 /// writes.
@@ -79,7 +79,7 @@ async fn renewed(
     (server, key): (&ServerSpec, &InstallationKey),
     seen: Option<(&Revision, Generation)>,
 ) -> StoredCredential {
-    let answers = join_all((0..MANY).map(|_| renewal.renew(server, key, seen))).await;
+    let answers = join_all((0..CALLERS).map(|_| renewal.renew(server, key, seen))).await;
     for answer in answers {
         let answer = answer.expect("renew");
         assert!(matches!(answer, Renewed::Newer), "{answer:?}");

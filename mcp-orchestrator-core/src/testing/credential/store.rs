@@ -14,9 +14,9 @@ use crate::error::{ErrorKind, Result};
 use crate::id::RecordName;
 
 /// Number of concurrent attempts.
-const MANY: usize = 16;
+const ATTEMPTS: usize = 16;
 /// How long a change may take until it is reported.
-const TOLD: Duration = Duration::from_secs(10);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Verifies a store's contract, on an empty store.
 ///
@@ -62,12 +62,12 @@ pub async fn shared(one: &dyn CredentialStore, other: &dyn CredentialStore) {
     );
 
     let claim = key(RecordKind::Claim, "refresh");
-    let claims = (0..MANY).map(|number| {
+    let claims = (0..ATTEMPTS).map(|number| {
         let store = if number % 2 == 0 { one } else { other };
         store.put(&claim, record("canary-claim"), Precondition::Absent)
     });
     exactly_one(join_all(claims).await.into_iter().map(taken), "claims");
-    let takes = (0..MANY).map(|number| {
+    let takes = (0..ATTEMPTS).map(|number| {
         let store = if number % 2 == 0 { one } else { other };
         store.delete(&claim, Precondition::Any)
     });
@@ -269,25 +269,25 @@ async fn one_of_many(store: &dyn CredentialStore) {
         .put(&claim, over, Precondition::Absent)
         .await
         .expect("put");
-    let claims = (0..MANY).map(|_| store.put(&claim, record("canary"), Precondition::Absent));
+    let claims = (0..ATTEMPTS).map(|_| store.put(&claim, record("canary"), Precondition::Absent));
     exactly_one(
         join_all(claims).await.into_iter().map(taken),
         "claims of what is over",
     );
     let (_, version) = store.get(&claim).await.expect("get").expect("a claim");
-    let changes = (0..MANY).map(|_| {
+    let changes = (0..ATTEMPTS).map(|_| {
         let unchanged = Precondition::Unchanged(version.clone());
         store.put(&claim, record("canary"), unchanged)
     });
     exactly_one(join_all(changes).await.into_iter().map(taken), "changes");
-    let takes = (0..MANY).map(|_| store.delete(&claim, Precondition::Any));
+    let takes = (0..ATTEMPTS).map(|_| store.delete(&claim, Precondition::Any));
     let took = join_all(takes).await;
     exactly_one(took.into_iter().map(|took| took.expect("delete")), "takes");
 }
 
 async fn sizes(store: &dyn CredentialStore) {
     let key = key(RecordKind::Installation, "large");
-    let largest = "x".repeat(Record::LARGEST);
+    let largest = "x".repeat(Record::MAX_VALUE_LEN);
     put(store, &key, &largest, Precondition::Absent).await;
     let error = store
         .put(&key, record(&format!("{largest}x")), Precondition::Any)
@@ -345,7 +345,7 @@ async fn found(store: &dyn CredentialStore, key: &RecordKey) -> Option<(String, 
 }
 
 async fn next_is(changes: &mut BoxStream<'static, Result<StoreChange>>, change: StoreChange) {
-    let next = tokio::time::timeout(TOLD, changes.next()).await;
+    let next = tokio::time::timeout(REPORT_TIMEOUT, changes.next()).await;
     let next = next.expect("the change is told").expect("an item");
     assert_eq!(next.expect("a change"), change);
 }

@@ -15,7 +15,7 @@ use crate::runtime::{
 use crate::server::ServerSpec;
 
 /// Timeout for anything that the contract promises to happen.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const CONTRACT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A program that the suite needs.
 #[non_exhaustive]
@@ -111,8 +111,8 @@ pub(super) async fn until(
 }
 
 pub(super) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    let Ok(output) = timeout(PATIENCE, future).await else {
-        panic!("{what} takes longer than {PATIENCE:?}");
+    let Ok(output) = timeout(CONTRACT_TIMEOUT, future).await else {
+        panic!("{what} takes longer than {CONTRACT_TIMEOUT:?}");
     };
     output
 }

@@ -1,7 +1,8 @@
 //! The contract suite of [`RuntimeBackend`].
 //!
 //! A fixture defines how the backend runs the few [`Script`]s that the suite needs; everything else is the same for
-//! processes, pods, futures and remote servers. The suite waits for events, for at most [`PATIENCE`], which is long enough for a pod.
+//! processes, pods, futures and remote servers. The suite waits for events, for at most [`CONTRACT_TIMEOUT`], which is
+//! long enough for a pod.
 
 mod case;
 mod programs;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-pub use self::case::{Fixture, PATIENCE, Script};
+pub use self::case::{CONTRACT_TIMEOUT, Fixture, Script};
 use self::case::{Suite, next, soon, until};
 use self::programs::Talk;
 use crate::credential::Credential;

@@ -89,7 +89,7 @@ impl Head {
         let status = status.ok_or(Broken::Invalid("its status is not known to HTTP"))?;
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Broken::Invalid(
-                "it changes the protocol, which nobody asked for",
+                "it switches protocols without a request for it",
             ));
         }
         let old = response.version == Some(0);

@@ -23,13 +23,13 @@ use crate::limits::MAX_INTERIM_RESPONSES;
 use crate::runtime::BoxedIo;
 
 /// Maximum size in bytes of a body that is sent together with its head.
-const ONE_PIECE: usize = 16 << 10;
+const MAX_ONE_WRITE_LEN: usize = 16 << 10;
 /// Initial read buffer in bytes; doubles while reads fill it.
-const ROOM: usize = 8 << 10;
+const READ_BUFFER: usize = 8 << 10;
 /// Maximum read buffer in bytes.
-const ROOM_MAX: usize = 256 << 10;
+const MAX_READ_BUFFER: usize = 256 << 10;
 /// Maximum number of bytes read of an early response while the request is still being written.
-const EARLY_MAX: usize = 64 << 10;
+const MAX_EARLY_RESPONSE_LEN: usize = 64 << 10;
 
 /// Why a request got no response, or only part of one.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ impl Connection {
             io,
             input: BytesMut::new(),
             output: Vec::new(),
-            room: ROOM,
+            room: READ_BUFFER,
         }
     }
 
@@ -102,7 +102,7 @@ impl Connection {
         self.output
             .extend_from_slice(length.format(body.len()).as_bytes());
         self.output.extend_from_slice(b"\r\n\r\n");
-        let rest = if body.len() <= ONE_PIECE {
+        let rest = if body.len() <= MAX_ONE_WRITE_LEN {
             self.output.extend_from_slice(body);
             &[]
         } else {
@@ -140,9 +140,9 @@ impl Connection {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(Ok(n)) => at += n,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending if input.len() >= EARLY_MAX => return Poll::Pending,
+                    Poll::Pending if input.len() >= MAX_EARLY_RESPONSE_LEN => return Poll::Pending,
                     Poll::Pending => {
-                        input.reserve(ROOM);
+                        input.reserve(READ_BUFFER);
                         match Future::poll(pin!(io.read_buf(input)), cx) {
                             Poll::Ready(Ok(0)) => {
                                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -223,9 +223,9 @@ impl Connection {
         let read = self.io.read_buf(&mut self.input).await?;
         // A read that fills the buffer suggests that more is waiting.
         self.room = if read >= room {
-            (self.room * 2).min(ROOM_MAX)
+            (self.room * 2).min(MAX_READ_BUFFER)
         } else {
-            ROOM
+            READ_BUFFER
         };
         Ok(read)
     }

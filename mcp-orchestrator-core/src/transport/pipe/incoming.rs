@@ -15,7 +15,7 @@ use super::{Ask, Shared};
 use crate::call::{ReplyItem, ServerRequest};
 use crate::error::{Error, ErrorKind};
 use crate::jsonrpc::{
-    Kind, Members, Message, Outline, ParseError, Splice, batch, response, whole_number,
+    Full, Kind, Members, Message, Outline, ParseError, Share, Splice, batch, response, whole_number,
 };
 use crate::limits::{MAX_SERVER_REQUESTS, MAX_UNSOLICITED_RATE, OUTPUT_DRAIN_TIMEOUT};
 use crate::protocol::method;
@@ -26,6 +26,8 @@ use crate::transport::{Unsolicited, answered};
 
 /// Maximum wait for the exit of a program after the end of its output.
 pub(super) const EXIT_WAIT: Duration = Duration::from_secs(2);
+/// When a call may be repeated that failed because of the memory for its server's messages.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Maximum number of bytes kept of a line that is not a message.
 const NOISE: usize = 300;
 
@@ -121,14 +123,36 @@ impl Incoming {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
-        match Message::received(line.clone()) {
-            Ok(message) => self.message(message),
-            Err(ParseError::Batch) => {
-                for message in batch(line) {
-                    self.message(message);
+        let share = self.shared.memory.share(line.len());
+        let messages = match Message::received(line.clone()) {
+            Ok(message) => return self.counted(message, &share),
+            Err(ParseError::Batch) => batch(line),
+            Err(error) => return self.noise(line, &error),
+        };
+        for message in messages {
+            self.counted(message, &share);
+        }
+    }
+
+    /// Handles a message with its share of the instance's memory. Without one, its call fails.
+    fn counted(&mut self, message: Message, share: &Result<Option<Arc<Share>>, Full>) {
+        let full = match share {
+            Ok(share) => return self.message(message.holding(share.clone())),
+            Err(full) => full,
+        };
+        let id = message.id().unwrap_or("null");
+        match message.kind() {
+            Kind::Response | Kind::Error => {
+                let error = Error::new(ErrorKind::Overloaded, full.to_string());
+                let error = self.shared.placed(error.with_retry_after(RETRY_AFTER));
+                if let Some(call) = whole_number(id) {
+                    self.shared.pending.fail(call, error);
                 }
             }
-            Err(error) => self.noise(line, &error),
+            Kind::Request => self.answer_now(&Shared::refuse(id, "too many large messages wait")),
+            Kind::Notification => {
+                tracing::debug!(instance = %self.shared.place.instance, "a large notification was dropped: others were not delivered yet");
+            }
         }
     }
 

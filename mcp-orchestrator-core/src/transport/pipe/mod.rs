@@ -30,11 +30,11 @@ use self::writer::Command;
 use super::handshake::Shaken;
 use super::own_id::OwnId;
 use super::remap::renumbered;
-use super::{Check, Hello, Inbox, Note, Outgoing, Place, allowed, era, handshake};
+use super::{Check, Hello, Inbox, Note, Outgoing, Place, era, handshake};
 use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Message, error_response};
-use crate::limits::MAX_QUEUED_LINES;
+use crate::jsonrpc::{Message, MessageMemory, error_response, keeping};
+use crate::limits::{MAX_QUEUED_LINES, MAX_RIGHTS_CHECKS, UNCOUNTED_MESSAGE_LEN};
 use crate::protocol::{Era, method};
 
 /// A request that will not be answered.
@@ -75,6 +75,8 @@ struct Shared {
     joined: bool,
     note: Note,
     inbox: Inbox,
+    /// The memory of the instance's messages.
+    memory: Arc<MessageMemory>,
     /// Ids of calls that their callers abandoned; the writer sends a cancellation for each. Dropped if the instance
     /// does not read.
     abandoned: mpsc::Sender<u64>,
@@ -104,6 +106,7 @@ impl Pipe {
             joined: options.joined.is_some(),
             note: options.note,
             inbox: options.inbox,
+            memory: Arc::default(),
             abandoned,
             ending: CancellationToken::new(),
             over: CancellationToken::new(),
@@ -220,6 +223,11 @@ impl Pipe {
             token.map(|(span, _)| span),
             |more| edits.apply_line_with(message.bytes(), more),
         );
+        // A large request counts towards its sender's memory until its line is written, even if the call is cancelled.
+        let line = match line.len() > UNCOUNTED_MESSAGE_LEN {
+            true => keeping(line, message.bytes().clone()),
+            false => line,
+        };
         Ok((line, first, guard))
     }
 
@@ -250,20 +258,32 @@ impl Pipe {
     }
 
     async fn line(&self, line: Bytes, check: Check<'_>) -> Result<()> {
-        if let Ok(room) = self.outbox.reserve().await {
-            allowed(check).await?;
-            room.send(Command::Line(line));
-            return Ok(());
+        for _ in 0..MAX_RIGHTS_CHECKS {
+            let Ok(room) = self.outbox.reserve().await else {
+                return Err(self.why_closed().await);
+            };
+            match check {
+                // Without the place in the queue, because a credential store may take long to answer.
+                Some(check) if check.is_stale() => {
+                    drop(room);
+                    check.judge().await?;
+                }
+                _ => {
+                    room.send(Command::Line(line));
+                    return Ok(());
+                }
+            }
         }
-        // The reader determines the reason shortly afterwards.
+        let text = "rights changed too often while the call waited: try again";
+        Err(self.shared.placed(Error::new(ErrorKind::Unavailable, text)))
+    }
+
+    /// Returns why the instance takes no more input. The reader determines the reason shortly afterwards.
+    async fn why_closed(&self) -> Error {
         let over = self.shared.over.cancelled();
         let told = tokio::time::timeout(incoming::EXIT_WAIT, over).await;
-        Err(self
-            .shared
-            .pending
-            .closed()
-            .filter(|_| told.is_ok())
-            .unwrap_or_else(|| self.shared.gone()))
+        let why = self.shared.pending.closed().filter(|_| told.is_ok());
+        why.unwrap_or_else(|| self.shared.gone())
     }
 }
 

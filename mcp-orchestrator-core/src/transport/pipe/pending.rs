@@ -1,9 +1,9 @@
 //! The requests in flight on a pipe.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::ReplyItem;
@@ -79,10 +79,6 @@ impl Pending {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Registers a request. Returns its new id and the receiver of its response.
     pub(super) fn insert(
         &self,
@@ -91,7 +87,7 @@ impl Pending {
         party: Party,
     ) -> Result<(u64, oneshot::Receiver<First>)> {
         let (sender, receiver) = oneshot::channel();
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         if let Some(error) = &inner.closed {
             return Err(error.duplicate());
         }
@@ -121,24 +117,24 @@ impl Pending {
 
     /// Marks a request as a `subscriptions/listen`.
     pub(super) fn listens(&self, id: u64) {
-        if let Some(entry) = self.lock().entries.get_mut(&id) {
+        if let Some(entry) = self.inner.lock().entries.get_mut(&id) {
             entry.is_listen = true;
         }
     }
 
     /// Returns `true` if a caller's request was sent.
     pub(super) fn has_served(&self) -> bool {
-        self.lock().served
+        self.inner.lock().served
     }
 
     /// Removes a request. Returns `false` if it was already answered.
     pub(super) fn forget(&self, id: u64) -> bool {
-        self.lock().entries.remove(&id).is_some()
+        self.inner.lock().entries.remove(&id).is_some()
     }
 
     /// Delivers a response under the caller's own id. Returns `false` if no caller waits for it.
     pub(super) fn respond(&self, id: u64, response: &Message) -> bool {
-        let Some(entry) = self.lock().entries.remove(&id) else {
+        let Some(entry) = self.inner.lock().entries.remove(&id) else {
             return false;
         };
         let response = response.with_id(&entry.client_id);
@@ -148,7 +144,7 @@ impl Pending {
 
     /// Fails a `subscriptions/listen`. Other requests are not ended by their server.
     pub(super) fn end_listen(&self, id: u64, error: Error) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         let is_listen = inner.entries.get(&id).is_some_and(|entry| entry.is_listen);
         let entry = is_listen.then(|| inner.entries.remove(&id)).flatten();
         drop(inner);
@@ -159,13 +155,14 @@ impl Pending {
 
     /// Fails a request. Returns `false` if it was already answered.
     pub(super) fn fail(&self, id: u64, error: Error) -> bool {
-        let entry = self.lock().entries.remove(&id);
+        let entry = self.inner.lock().entries.remove(&id);
         entry.map(|entry| entry.finish(Err(error))).is_some()
     }
 
     /// Returns the caller's progress token for a request.
     pub(super) fn token(&self, id: u64) -> Option<Bytes> {
-        self.lock()
+        self.inner
+            .lock()
             .entries
             .get(&id)
             .and_then(|entry| entry.token.clone())
@@ -173,7 +170,7 @@ impl Pending {
 
     /// Delivers an item to a caller. Returns `false` if the caller is gone or too slow.
     pub(super) fn push(&self, id: u64, item: ReplyItem) -> bool {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         let Some(mut entry) = inner.entries.remove(&id) else {
             return false;
         };
@@ -184,7 +181,7 @@ impl Pending {
 
     /// Returns the newest call of the only caller that has calls in flight.
     pub(super) fn only_party(&self) -> Result<u64, Nobody> {
-        let inner = self.lock();
+        let inner = self.inner.lock();
         let mut newest: Option<(u64, Party)> = None;
         // The engine's own requests belong to no caller.
         let callers = inner.entries.iter().filter(|(_, entry)| entry.party != 0);
@@ -201,7 +198,7 @@ impl Pending {
     /// Fails all requests in flight and all future ones.
     pub(super) fn close(&self, error: &Error) {
         let entries = {
-            let mut inner = self.lock();
+            let mut inner = self.inner.lock();
             inner.closed.get_or_insert_with(|| error.duplicate());
             std::mem::take(&mut inner.entries)
         };
@@ -212,7 +209,7 @@ impl Pending {
 
     /// Returns why no more responses will arrive, or `None` while the pipe is open.
     pub(super) fn closed(&self) -> Option<Error> {
-        self.lock().closed.as_ref().map(Error::duplicate)
+        self.inner.lock().closed.as_ref().map(Error::duplicate)
     }
 }
 

@@ -1,22 +1,25 @@
-//! Conversations with programs that ran before: output left from the previous conversation does no harm.
+//! Conversations with programs that ran before: output left from the previous conversation does no harm. Programs that
+//! send more than their callers read.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, ReadHalf};
 use tokio::sync::mpsc;
 
 use super::{Ask, Opened, Options, Pipe};
-use crate::call::own;
+use crate::call::{ReplyItem, own};
 use crate::error::ErrorKind;
 use crate::id::ServerId;
-use crate::jsonrpc::{Members, Message, error_response, response};
+use crate::jsonrpc::{Members, Message, error_response, notification, response};
+use crate::limits::{MAX_MESSAGE_MEMORY, MAX_QUEUED_LINES};
 use crate::protocol::{Era, method};
 use crate::runtime::Exit;
 use crate::server::EraChoice;
 use crate::transport::handshake::{Joined, Profile};
-use crate::transport::{Hello, Outgoing, Place};
+use crate::transport::{Hello, Outgoing, Place, Recheck};
 
 /// The program's end of the pipe.
 struct Program {
@@ -209,5 +212,117 @@ impl<R: tokio::io::AsyncRead + Unpin> tokio::io::AsyncRead for Cut<R> {
             return std::task::Poll::Ready(Err(std::io::Error::other("torn")));
         }
         std::pin::Pin::new(&mut self.reader).poll_read(cx, buffer)
+    }
+}
+
+#[tokio::test]
+async fn large_messages_that_a_caller_does_not_read_are_limited() {
+    const LARGE: usize = 5 << 20;
+    const FIT: usize = 2;
+    let (stream, mut program) = pair();
+    let (reader, writer) = tokio::io::split(stream);
+    let options = Options {
+        message_bytes: 2 * LARGE,
+        ..options(Some(kept()))
+    };
+    let play = async {
+        program.raw().await;
+        let initialize = program.next().await;
+        program.refuse(initialize.id().unwrap()).await;
+        program
+    };
+    let (opened, mut program) = tokio::join!(Pipe::open(reader, writer, options), play);
+    let Opened::Open(pipe) = opened.unwrap() else {
+        panic!("what was kept is used");
+    };
+    let message = call();
+    let outgoing = Outgoing::plain(&message, 1, Era::Legacy);
+    let text = "x".repeat(LARGE);
+    // Other calls have nearly all of the memory.
+    let others = MAX_MESSAGE_MEMORY - (FIT * LARGE + LARGE / 2);
+    let _others = pipe.shared.memory.share(others).unwrap();
+    let flood = async {
+        let id = program.next().await.id().unwrap().to_owned();
+        let params = format!(r#"{{"progressToken":{id},"progress":1,"message":"{text}"}}"#);
+        let progress = notification(method::PROGRESS, Some(&params));
+        for _ in 0..2 * FIT {
+            program.say(&progress).await;
+        }
+        id
+    };
+    let (unread, id) = tokio::join!(pipe.request(&outgoing), flood);
+    let mut unread = unread.unwrap();
+    let large = format!("\"{text}\"");
+    let mut ask = async |result: &str| {
+        let answer = async {
+            let id = program.next().await.id().unwrap().to_owned();
+            program.say(&response(&id, result)).await;
+        };
+        let (reply, ()) = tokio::join!(pipe.request(&outgoing), answer);
+        reply
+    };
+    let refused = ask(&large).await.map(drop).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Overloaded);
+    ask("{}").await.unwrap();
+    // The notifications that fit arrive, and reading them makes room.
+    for _ in 0..FIT {
+        assert!(unread.next().await.is_some());
+    }
+    ask(&large).await.unwrap();
+    program.say(&response(&id, "{}")).await;
+    let last = unread.next().await;
+    assert!(matches!(last, Some(ReplyItem::Response(_))), "{last:?}");
+}
+
+/// A request that is never authorized again.
+struct Stuck;
+
+impl Recheck for Stuck {
+    fn is_stale(&self) -> bool {
+        true
+    }
+
+    fn judge(&self) -> BoxFuture<'_, crate::Result<()>> {
+        std::future::pending().boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_for_their_authorization_do_not_block_the_queue() {
+    let (stream, mut program) = pair();
+    let (reader, writer) = tokio::io::split(stream);
+    let options = Options {
+        in_flight: 2 * MAX_QUEUED_LINES,
+        ..options(Some(kept()))
+    };
+    let play = async {
+        program.raw().await;
+        let initialize = program.next().await;
+        program.refuse(initialize.id().unwrap()).await;
+        program
+    };
+    let (opened, mut program) = tokio::join!(Pipe::open(reader, writer, options), play);
+    let Opened::Open(pipe) = opened.unwrap() else {
+        panic!("what was kept is used");
+    };
+    let message = call();
+    let outgoing = Outgoing::plain(&message, 1, Era::Legacy);
+    let stuck = Outgoing {
+        check: Some(&Stuck),
+        ..Outgoing::plain(&message, 1, Era::Legacy)
+    };
+    let waiting = join_all((0..=MAX_QUEUED_LINES).map(|_| pipe.request(&stuck)));
+    let asked = async {
+        let answer = async {
+            let id = program.next().await.id().unwrap().to_owned();
+            program.say(&response(&id, "{}")).await;
+        };
+        tokio::join!(pipe.request(&outgoing), answer).0
+    };
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(60), asked);
+    tokio::select! {
+        biased;
+        _ = waiting => panic!("they are not authorized"),
+        reply = asked => drop(reply.expect("a response").unwrap()),
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Conversation {
     /// Number of the server's requests that await an answer.
     pub(crate) asking: AtomicUsize,
     /// When a new session was last tried in place of this one.
-    pub(crate) probed: std::sync::Mutex<Option<Instant>>,
+    pub(crate) probed: parking_lot::Mutex<Option<Instant>>,
 }
 
 impl Conversation {
@@ -41,10 +41,7 @@ impl Conversation {
     /// Returns `true` if a new session may be tried now, limited to once per [`SESSION_PROBE_INTERVAL`]: a server that
     /// refuses often is not probed each time.
     pub(crate) fn may_probe(&self) -> bool {
-        let mut probed = self
-            .probed
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut probed = self.probed.lock();
         let may = probed.is_none_or(|last| last.elapsed() >= SESSION_PROBE_INTERVAL);
         if may {
             *probed = Some(Instant::now());

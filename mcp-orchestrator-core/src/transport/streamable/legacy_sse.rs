@@ -165,7 +165,7 @@ async fn read(
                 }
                 events.parser.fed();
                 if write_line(&mut to_pipe, &event.data).await.is_err() {
-                    break "the conversation is over".to_owned();
+                    break "the conversation has ended".to_owned();
                 }
             }
             Ok(Some(Came::TooLong(answers, text))) => {

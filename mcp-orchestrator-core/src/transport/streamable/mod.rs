@@ -14,6 +14,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use self::background::Janitor;
+pub(crate) use self::conversation::Conversation;
 pub(crate) use self::legacy_sse::LegacySse;
 pub(crate) use self::modern::Modern;
 use self::request::connections::{Pool, Repeat, SendError};
@@ -23,6 +24,7 @@ use self::request::ids::Ids;
 pub(crate) use self::session::Session;
 use super::{Check, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::MessageMemory;
 use crate::protocol::method;
 use crate::runtime::{Connect, HeaderCell};
 
@@ -36,6 +38,8 @@ pub(crate) struct Http {
     ids: Ids,
     pool: Arc<Pool>,
     message_bytes: usize,
+    /// The memory of the server's messages.
+    memory: Arc<MessageMemory>,
     janitor: Janitor,
 }
 
@@ -66,6 +70,7 @@ impl Http {
             ids: Ids::new(),
             pool,
             message_bytes,
+            memory: Arc::default(),
             janitor: Janitor::new(),
         })
     }

@@ -18,9 +18,9 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotRunning(place) => write!(f, "no gateway answers at {place}"),
+            Self::NotRunning(place) => write!(f, "no gateway responds at {place}"),
             Self::Refused(refusal) => f.write_str(&refusal.message),
-            Self::Broken(why) => write!(f, "the gateway's answer is of no use: {why}"),
+            Self::Broken(why) => write!(f, "the gateway's response is not usable: {why}"),
         }
     }
 }

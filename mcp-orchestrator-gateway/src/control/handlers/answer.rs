@@ -56,7 +56,7 @@ pub(crate) fn no_route(text: &impl ToString) -> Error {
 }
 
 pub(crate) fn defect(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Internal, "an answer cannot be written").with_source(error)
+    Error::new(ErrorKind::Internal, "the response cannot be encoded").with_source(error)
 }
 
 pub(crate) fn ok(value: &impl Serialize) -> Answer {

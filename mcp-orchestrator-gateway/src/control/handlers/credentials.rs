@@ -21,7 +21,7 @@ use crate::control::wire::credentials::{
 };
 
 /// The longest lifetime of a token with an expiry, in seconds: ten years.
-const LONGEST: u64 = 10 * 366 * 24 * 3600;
+const MAX_TOKEN_LIFETIME: u64 = 10 * 366 * 24 * 3600;
 
 /// How long a response waits for the instances of a removed credential to stop.
 const REMOVAL_WAIT: Duration = Duration::from_secs(10);
@@ -71,7 +71,7 @@ async fn make_token(
     }
     let expires_at = match request.expires_in {
         None => None,
-        Some(seconds) if (1..=LONGEST).contains(&seconds) => {
+        Some(seconds) if (1..=MAX_TOKEN_LIFETIME).contains(&seconds) => {
             Some(SystemTime::now() + Duration::from_secs(seconds))
         }
         Some(_) => {

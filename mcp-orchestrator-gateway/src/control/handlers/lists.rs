@@ -36,14 +36,14 @@ enum Source {
 }
 
 /// The server or gateway to list, and the caller.
-struct Of<'a> {
+struct ListSubject<'a> {
     control: &'a Control,
     actor: &'a Actor,
     place: Source,
     name: &'a str,
 }
 
-impl Of<'_> {
+impl ListSubject<'_> {
     async fn items(&self, kind: ItemKind) -> Result<Vec<Box<RawValue>>> {
         let orchestrator = self.control.built.orchestrator();
         let principal = &self.actor.principal;
@@ -100,7 +100,7 @@ fn lists_of(place: Source) -> MethodRouter<Control> {
     let answer = move |State(control): State<Control>,
                        Extension(actor): Extension<Actor>,
                        Path((name, list)): Path<(String, String)>| async move {
-        let of = Of {
+        let of = ListSubject {
             control: &control,
             actor: &actor,
             place,

@@ -27,7 +27,7 @@ use self::rights::only_admins;
 use super::Control;
 
 /// The maximum size of a call's arguments, in bytes.
-const MAX_BODY_LEN: usize = 64 << 20;
+pub(super) const MAX_BODY_LEN: usize = 64 << 20;
 
 /// Returns all routes of the control endpoint, without authentication: that is up to the transport.
 pub(crate) fn router(control: Control) -> Router {

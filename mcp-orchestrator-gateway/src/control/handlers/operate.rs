@@ -22,7 +22,6 @@ use crate::control::wire::{
     CallRequest, ConfigProblem, ConflictInfo, Conflicts, Described, Descriptions, ExplainRequest,
     Instances, Line, LogRequest, LogText, Refusal, Reloaded, Touched,
 };
-use crate::program::reload;
 
 pub(super) async fn status(
     State(control): State<Control>,
@@ -216,7 +215,9 @@ pub(super) async fn explain(
 }
 
 pub(super) async fn reload(State(control): State<Control>) -> Answer {
-    let notices = reload::apply(&control).await.map_err(Error::from)?;
+    let ended = || Error::new(ErrorKind::Unavailable, "the gateway is stopping");
+    let program = control.program.upgrade().ok_or_else(ended)?;
+    let notices = program.reload().await.map_err(Error::from)?;
     ok(&Reloaded {
         servers: control.orchestrator().servers().len(),
         notices: notices.iter().map(ConfigProblem::from).collect(),

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_comes_back_to_its_own_machine() {
+    fn sign_in_from_the_command_line_redirects_to_the_users_machine() {
         for (uri, expected) in [
             ("http://127.0.0.1:4711/callback", true),
             ("http://[::1]:4711/", true),

@@ -17,7 +17,7 @@ impl Control {
         gateway: Option<&GatewayId>,
     ) -> Vec<String> {
         let mut warnings = Vec::new();
-        let authenticators = self.live.upgrade().map(|live| live.authenticators());
+        let authenticators = self.authenticators();
         if authenticators.is_some_and(|all| !all.accepts_tokens()) {
             warnings.push(
                 "this gateway accepts no tokens: set `auth: {tokens: true}` in its configuration"
@@ -53,7 +53,7 @@ impl Control {
     }
 
     fn has_issuers(&self) -> bool {
-        let authenticators = self.live.upgrade().map(|live| live.authenticators());
+        let authenticators = self.authenticators();
         authenticators.is_some_and(|all| all.has_issuers())
     }
 

@@ -347,7 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_kind_server_and_fault() {
+    fn error_response_names_kind_server_and_fault() {
         let server = mcp_orchestrator_core::id::ServerId::new("git").unwrap();
         let error = Error::new(mcp_orchestrator_core::ErrorKind::StartFailed, "it ended")
             .with_server(&server);

@@ -4,11 +4,12 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use rmcp::{
     Peer, RoleServer,
     model::{LoggingLevel, ResourceUpdatedNotificationParam},
@@ -55,19 +56,19 @@ impl Session {
     }
 
     pub(crate) fn watch(&self, uri: String) {
-        lock(&self.watched).insert(uri);
+        self.watched.lock().insert(uri);
     }
 
     pub(crate) fn unwatch(&self, uri: &str) {
-        lock(&self.watched).remove(uri);
+        self.watched.lock().remove(uri);
     }
 
     pub(crate) fn set_level(&self, level: LoggingLevel) {
-        *lock(&self.level) = level;
+        *self.level.lock() = level;
     }
 
     pub(crate) fn level(&self) -> LoggingLevel {
-        *lock(&self.level)
+        *self.level.lock()
     }
 }
 
@@ -100,7 +101,7 @@ impl Changes {
     }
 
     pub(crate) fn join(&self, peer: Peer<RoleServer>, session: Arc<Session>) {
-        let mut sessions = lock(&self.sessions);
+        let mut sessions = self.sessions.lock();
         sessions.retain(|(peer, _)| !peer.is_transport_closed());
         sessions.push((peer, session));
     }
@@ -114,13 +115,13 @@ impl Changes {
         }
         // No receiver only means that no stream is open.
         let _ = self.feed.send(change);
-        let sessions = lock(&self.sessions).clone();
+        let sessions = self.sessions.lock().clone();
         for (peer, session) in sessions {
             // A closed session needs no notification.
             let _ = match change {
                 Change::Tools => peer.notify_tool_list_changed().await,
                 Change::Prompts => peer.notify_prompt_list_changed().await,
-                Change::Resource if lock(&session.watched).contains(WATCHED) => {
+                Change::Resource if session.watched.lock().contains(WATCHED) => {
                     let update = ResourceUpdatedNotificationParam::new(WATCHED);
                     peer.notify_resource_updated(update).await
                 }
@@ -160,8 +161,4 @@ impl Changes {
             }
         }
     }
-}
-
-fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,7 +20,7 @@ use crate::{changes::Change, content::text, handler::Fixture};
 /// The delay between two messages of a tool in this file.
 const STEP: Duration = Duration::from_millis(50);
 /// The longest wait of `test_wait_for_cancel`.
-const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_CANCEL_WAIT: Duration = Duration::from_secs(30);
 
 static CANCELLED: AtomicU64 = AtomicU64::new(0);
 
@@ -127,6 +127,6 @@ async fn wait(cx: &RequestContext<RoleServer>) -> &'static str {
             CANCELLED.fetch_add(1, Ordering::SeqCst);
             "Cancelled"
         }
-        () = sleep(PATIENCE) => "Nobody cancelled",
+        () = sleep(MAX_CANCEL_WAIT) => "Nobody cancelled",
     }
 }

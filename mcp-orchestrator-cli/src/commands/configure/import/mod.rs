@@ -100,7 +100,7 @@ fn agree(args: &ImportArgs, imported: &Imported, file: &Path) -> Result<(), Fail
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "nothing was written, since somebody has to agree to this:\n{}\n  read what will run above, then add --yes",
+        "nothing was written, because this needs your consent:\n{}\n  read what will run above, then add --yes",
         risks.join("\n")
     )))
 }

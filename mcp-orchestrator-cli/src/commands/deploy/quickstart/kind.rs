@@ -9,7 +9,7 @@ use crate::output;
 use crate::subprocess::Tool;
 
 /// Timeout for a query to Docker or kind.
-const ANSWER: Duration = Duration::from_secs(30);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout for creating a cluster; its node image may have to be pulled.
 const CLUSTER: Duration = Duration::from_secs(600);
 /// Timeout for loading an image into the cluster, and for applying objects.
@@ -34,7 +34,7 @@ impl Kind {
         let find = |name| Tool::find(name).ok_or_else(|| format!("there is no {name} in PATH"));
         let (kind, docker, kubectl) = (find("kind")?, find("docker")?, find("kubectl")?);
         let format = ["version", "--format", "{{.Server.Version}}"];
-        if !docker.succeeds(&format, ANSWER).await {
+        if !docker.succeeds(&format, QUERY_TIMEOUT).await {
             return Err("Docker does not run".to_owned());
         }
         Ok(Self {
@@ -68,7 +68,7 @@ impl Kind {
     }
 
     async fn cluster(&self, name: &str) -> Result<(), Failure> {
-        let known = self.kind.read(&["get", "clusters"], ANSWER).await?;
+        let known = self.kind.read(&["get", "clusters"], QUERY_TIMEOUT).await?;
         if known.lines().any(|line| line.trim() == name) {
             output::note(&format!("the kind cluster {name} is there already"));
             return Ok(());
@@ -82,7 +82,7 @@ impl Kind {
     async fn load(&self, name: &str, image: &str) -> Result<(), Failure> {
         if !self
             .docker
-            .succeeds(&["image", "inspect", image], ANSWER)
+            .succeeds(&["image", "inspect", image], QUERY_TIMEOUT)
             .await
         {
             output::note(&format!("the cluster fetches {image} itself"));

@@ -43,7 +43,7 @@ async fn matching_id_token_identifies_the_user() {
     let (sign_in, flow) = (sign_in(&issuer), flow());
     // The required scopes apply to access tokens, not to this ID token.
     let token = issuer.token(&claims(&issuer, &json!({ "azp": CLIENT })));
-    let who = sign_in.judged(&flow, &token.into()).await.unwrap();
+    let who = sign_in.verify(&flow, &token.into()).await.unwrap();
     assert_eq!(who.id.as_str(), "x:ann");
 }
 
@@ -61,8 +61,8 @@ async fn id_token_of_another_sign_in_is_rejected() {
     ];
     for more in wrong {
         let token = issuer.token(&claims(&issuer, &more));
-        let judged = sign_in.judged(&flow, &token.into()).await;
-        assert!(judged.is_err(), "{more}");
+        let verified = sign_in.verify(&flow, &token.into()).await;
+        assert!(verified.is_err(), "{more}");
     }
     let plain = claims(&issuer, &json!({}));
     for signing in [
@@ -73,7 +73,7 @@ async fn id_token_of_another_sign_in_is_rejected() {
     ] {
         let token = issuer.signed(&plain, signing);
         assert!(
-            sign_in.judged(&flow, &token.into()).await.is_err(),
+            sign_in.verify(&flow, &token.into()).await.is_err(),
             "{signing:?}"
         );
     }
@@ -108,30 +108,4 @@ async fn response_to_another_sign_in_is_rejected() {
         let error = sign_in.finish(&flow, answer).await.unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
-}
-
-#[test]
-fn client_credentials_are_form_encoded() {
-    let options = JwtOptions::new("https://idp.example", Audience::OneOf(Vec::new()));
-    let sign_in = SignIn::new(
-        options,
-        "a b".to_owned(),
-        Some("s:+".into()),
-        Connector::default(),
-    )
-    .unwrap();
-    let metadata: Metadata =
-        serde_json::from_value(json!({ "issuer": "x", "jwks_uri": "x" })).unwrap();
-    let (form, proof) = sign_in.form(&metadata, &flow(), &"c&d".into()).unwrap();
-    assert!(
-        form.expose_secret().contains("code=c%26d&"),
-        "{}",
-        form.expose_secret()
-    );
-    let proof = proof.unwrap();
-    assert_eq!(
-        proof.to_str().unwrap(),
-        format!("Basic {}", STANDARD.encode("a+b:s%3A%2B"))
-    );
-    assert!(proof.is_sensitive());
 }

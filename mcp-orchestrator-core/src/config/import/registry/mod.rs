@@ -17,7 +17,7 @@ pub(super) use self::identifiers::image as is_image;
 pub(super) use self::inputs::filled;
 pub(super) use self::server_json::Input;
 use self::server_json::{Description, Package, Remote};
-use super::offer::{Kind, Offer};
+use super::offer::{InstallableServer, Kind};
 use crate::config::import::builder::EntryBuilder;
 use crate::config::source::node::{Node, Value as Tree};
 use crate::id::to_dns_label;
@@ -26,7 +26,7 @@ use crate::id::to_dns_label;
 const GENERIC: &[&str] = &["mcp", "mcp-server", "server", "mcpserver", "api", "app"];
 
 /// Returns the servers that a document describes: a single one, the registry's response with one, or a list of either.
-pub(super) fn offers(tree: &Node) -> Vec<Offer> {
+pub(super) fn offers(tree: &Node) -> Vec<InstallableServer> {
     let list = ["servers"]
         .iter()
         .find_map(|key| tree.get(key))
@@ -37,7 +37,7 @@ pub(super) fn offers(tree: &Node) -> Vec<Offer> {
     one(tree).into_iter().collect()
 }
 
-fn one(node: &Node) -> Option<Offer> {
+fn one(node: &Node) -> Option<InstallableServer> {
     let is = |node: &Node| {
         let list = |key: &str| {
             node.get(key)
@@ -53,7 +53,7 @@ fn one(node: &Node) -> Option<Offer> {
     let Tree::Scalar { text: name, .. } = &node.get("name")?.value else {
         return None;
     };
-    let mut offer = Offer::new(name, Kind::Registry, node);
+    let mut offer = InstallableServer::new(name, Kind::Registry, node);
     if let Some(label) = label(name) {
         offer.label = label;
     }
@@ -91,7 +91,7 @@ pub(super) fn make(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
     }
     let ways = ways(&description, made.containers);
     let mut refused = Vec::new();
-    let mut taken: Option<&Way<'_>> = None;
+    let mut taken: Option<&Distribution<'_>> = None;
     for way in &ways {
         let mut tried = EntryBuilder::new(made.id.clone(), made.containers);
         match way.make(&mut tried) {
@@ -115,7 +115,10 @@ pub(super) fn make(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
         });
     };
     let taken = taken.name();
-    let others = ways.iter().map(Way::name).filter(|name| *name != taken);
+    let others = ways
+        .iter()
+        .map(Distribution::name)
+        .filter(|name| *name != taken);
     let others: Vec<String> = others
         .filter(|name| !refused.iter().any(|why| why.starts_with(name.as_str())))
         .collect();
@@ -132,12 +135,12 @@ pub(super) fn make(said: Value, made: &mut EntryBuilder) -> Result<(), String> {
 }
 
 /// A package or remote of a server.
-enum Way<'d> {
+enum Distribution<'d> {
     Package(&'d Package),
     Remote(&'d Remote),
 }
 
-impl Way<'_> {
+impl Distribution<'_> {
     fn make(&self, made: &mut EntryBuilder) -> Result<(), String> {
         match self {
             Self::Package(package) => package.make(made),
@@ -156,21 +159,21 @@ impl Way<'_> {
 
 /// Returns the packages and remotes, best first: an image if images can run, then a package for a package manager, then
 /// a remote server, and last packages that need an additional program.
-fn ways(description: &Description, containers: bool) -> Vec<Way<'_>> {
-    let rank = |way: &Way<'_>| match way {
-        Way::Package(package) => match package.registry_type.as_str() {
+fn ways(description: &Description, containers: bool) -> Vec<Distribution<'_>> {
+    let rank = |way: &Distribution<'_>| match way {
+        Distribution::Package(package) => match package.registry_type.as_str() {
             "oci" if containers => 0,
             "npm" | "pypi" => 1,
             "nuget" => 4,
             "oci" => 5,
             _ => 6,
         },
-        Way::Remote(remote) if remote.r#type == "sse" => 3,
-        Way::Remote(_) => 2,
+        Distribution::Remote(remote) if remote.r#type == "sse" => 3,
+        Distribution::Remote(_) => 2,
     };
-    let packages = description.packages.iter().map(Way::Package);
+    let packages = description.packages.iter().map(Distribution::Package);
     let mut ways: Vec<_> = packages
-        .chain(description.remotes.iter().map(Way::Remote))
+        .chain(description.remotes.iter().map(Distribution::Remote))
         .collect();
     ways.sort_by_key(rank);
     ways

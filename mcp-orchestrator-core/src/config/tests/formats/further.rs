@@ -1,6 +1,6 @@
 //! Less common files of each format: later versions, nested places, and keys that change who is authenticated.
 
-use super::Want::{Entry, LeftOut, Notice, Refused};
+use super::Expected::{Entry, LeftOut, Notice, Refused};
 use super::{Case, check, import, written};
 use crate::config::ImportOptions;
 

@@ -20,7 +20,7 @@ use crate::config::{
 };
 
 /// The expected result of a file.
-pub(super) enum Want<'w> {
+pub(super) enum Expected<'w> {
     /// The entry in our own format contains these texts, in this order.
     Entry(&'w [&'w str]),
     /// A notice contains this text.
@@ -31,10 +31,10 @@ pub(super) enum Want<'w> {
     LeftOut(&'w str),
 }
 
-use Want::{Entry, LeftOut, Notice, Refused};
+use Expected::{Entry, LeftOut, Notice, Refused};
 
 /// A file name, its text, and the expected results.
-pub(super) type Case<'c> = (&'c str, &'c str, &'c [Want<'c>]);
+pub(super) type Case<'c> = (&'c str, &'c str, &'c [Expected<'c>]);
 
 fn variables() -> Variables {
     let env = [

@@ -14,23 +14,24 @@ pub use self::types::{
 };
 use super::client::{Client, Clients, Wanted, forget, returned};
 use super::discover::{Discovered, free};
-use super::documents::Token;
-use super::errors::{OAuthError, code, shortened};
-use super::flow::{About, Flow};
+use super::errors::{OAuthError, error_code, shortened};
+use super::flow::{Flow, FlowPurpose};
 use super::grant::{Grant, installed, is_from, union};
-use super::page::{OFFLINE, Page};
-use super::token::TokenEndpoint;
-use super::{OAuthOptions, Room};
-use crate::credential::secret_json::SecretText;
+use super::{OAuthOptions, OAuthState};
 use crate::credential::{InstallationKey, Installations};
 use crate::error::Result;
+use crate::fetch::Trust;
 use crate::id::SlotName;
+use crate::oauth::{
+    AuthMethod, AuthorizationUrl, OFFLINE_ACCESS, Token, TokenEndpoint, token_answer,
+};
 use crate::seal::random_text;
+use crate::secret_json::SecretText;
 use crate::server::{OAuthGrant, OAuthSpec, ServerSpec};
 
 /// Signs users in at the issuers of upstream servers.
 #[derive(Clone)]
-pub struct Authorizations(Arc<Room>);
+pub struct Authorizations(Arc<OAuthState>);
 
 impl fmt::Debug for Authorizations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +42,7 @@ impl fmt::Debug for Authorizations {
 impl Authorizations {
     /// Creates sign-ins that are kept in the store of `installations`.
     pub fn new(installations: Installations, options: OAuthOptions) -> Self {
-        Self(Room::new(installations, options))
+        Self(OAuthState::new(installations, options))
     }
 
     /// Returns the URI that issuers redirect browsers to: the gateway's callback page below its public URL. `None` if
@@ -105,19 +106,20 @@ impl Authorizations {
         let token_endpoint = token_endpoint.ok_or_else(|| lacks("token endpoint"))?;
         let (client, scopes) = self.client(server, oauth, new, found).await?;
         let verifier = random_text(32);
-        let page = Page {
-            address: page,
-            client: &client.id,
+        let url = AuthorizationUrl {
+            endpoint: page,
+            client_id: &client.id,
             redirect_uri: new.redirect_uri,
             state,
             verifier: &verifier,
+            nonce: None,
             resource: found.resource.as_deref(),
-            more: &oauth.authorization_parameters,
+            extra: &oauth.authorization_parameters,
         };
-        let url = page
-            .url(&scopes)
+        let url = url
+            .build(&scopes)
             .ok_or_else(|| lacks("authorization endpoint"))?;
-        let about = About {
+        let about = FlowPurpose {
             key: new.key,
             for_whom: new.for_whom,
             redirect_uri: new.redirect_uri,
@@ -190,9 +192,9 @@ impl Authorizations {
             .issuer
             .scopes_supported
             .iter()
-            .any(|scope| scope == OFFLINE);
-        if offline && !scopes.iter().any(|scope| scope == OFFLINE) {
-            scopes.push(OFFLINE.to_owned());
+            .any(|scope| scope == OFFLINE_ACCESS);
+        if offline && !scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
+            scopes.push(OFFLINE_ACCESS.to_owned());
         }
         Ok(scopes)
     }
@@ -254,12 +256,14 @@ impl Authorizations {
         let free = free(server, oauth);
         let endpoint = TokenEndpoint {
             fetcher: &room.fetcher,
-            free: &free,
+            trust: Trust::Told(&free),
             place: &flow.token_endpoint,
-            client: &flow.client,
-            oauth,
+            client: flow.client.credentials(),
+            configured: oauth.client_auth.map(AuthMethod::from),
+            extra: &oauth.token_parameters,
         };
-        let token = endpoint.ask(&parameters).await;
+        let token = endpoint.ask(&parameters, token_answer).await;
+        let token = token.map_err(OAuthError::from);
         let store = &**room.installations.store();
         match &token {
             Err(OAuthError::Refused(code)) if is_unknown_client(code) => {
@@ -268,7 +272,8 @@ impl Authorizations {
             Err(_) => {}
             Ok(_) => self.returned(flow).await,
         }
-        Ok(token?)
+        let (token, method) = token?;
+        Ok((token, flow.client.authenticating_by(method)))
     }
 
     /// Records that the issuer knows the client of this sign-in.
@@ -277,7 +282,7 @@ impl Authorizations {
         let of = (flow.issuer.as_str(), flow.redirect_uri.as_str());
         if let Err(error) = returned(store, of, &flow.client.id).await {
             // The cost is one additional registration.
-            tracing::debug!(%error, "a client that is known to its issuer cannot be noted");
+            tracing::debug!(%error, "cannot record that the issuer knows the client");
         }
     }
 
@@ -312,7 +317,7 @@ impl Authorizations {
             } else {
                 self.returned(&flow).await;
             }
-            return Err(OAuthError::Denied(code(error)).into());
+            return Err(OAuthError::Denied(error_code(error)).into());
         }
         let code = answer.code.ok_or(OAuthError::NoCode)?;
         let (token, client) = self.exchange(server, oauth, &flow, &code).await?;

@@ -9,13 +9,12 @@ use http::header::WWW_AUTHENTICATE;
 
 use self::question::{QUESTION, absolute, canonical, question_headers};
 
-use super::documents::{
-    IssuerMetadata, ResourceMetadata, covers, issuer_places, origin, resource_places, same_issuer,
-};
+use super::documents::{ResourceMetadata, covers, resource_places};
 use super::errors::{OAuthError, shortened};
 use crate::challenge::Challenge;
-use crate::fetch::{Ask, FetchError, Fetcher, Redirects, Site, Trust, shown};
+use crate::fetch::{Ask, FetchError, Fetcher, Redirects, Site, Trust};
 use crate::limits::{MAX_AUTHORIZATION_SERVERS, MAX_FOUND_SCOPES};
+use crate::oauth::{IssuerMetadata, document, issuer_places, origin, same_issuer};
 use crate::server::{
     Launch, OAuthClient, OAuthGrant, OAuthResource, OAuthSpec, Remote, ServerSpec,
 };
@@ -66,13 +65,13 @@ pub(super) async fn discover(
         return Err(OAuthError::SecretWithoutIssuer);
     }
     let free = free(server, oauth);
-    let asker = Asker {
+    let asker = Discovery {
         fetcher,
         free: &free,
     };
     let told = match &server.launch {
         Launch::Remote(remote) if needs_server(oauth) => asker.told(server, oauth, remote).await?,
-        _ => Told::default(),
+        _ => ServerDeclaration::default(),
     };
     let (mut issuer, is_said) = asker.issuer(oauth, &told).await?;
     let endpoints = &oauth.endpoints;
@@ -110,7 +109,7 @@ fn needs_server(oauth: &OAuthSpec) -> bool {
 
 /// What a server declares about its tokens.
 #[derive(Debug, Default)]
-struct Told {
+struct ServerDeclaration {
     resource: Option<String>,
     scopes: Vec<String>,
     issuers: Vec<String>,
@@ -120,25 +119,25 @@ struct Told {
     trouble: Option<OAuthError>,
 }
 
-struct Asker<'a> {
+struct Discovery<'a> {
     fetcher: &'a Fetcher,
     free: &'a [Site],
 }
 
-impl Asker<'_> {
+impl Discovery<'_> {
     async fn told(
         &self,
         server: &ServerSpec,
         oauth: &OAuthSpec,
         remote: &Remote,
-    ) -> Result<Told, OAuthError> {
+    ) -> Result<ServerDeclaration, OAuthError> {
         let challenge = self.challenge(server, oauth, remote).await;
         let challenge = challenge.unwrap_or_default();
-        let mut told = Told {
+        let mut told = ServerDeclaration {
             resource: Some(canonical(&remote.url)),
             convention: Some(origin(&remote.url)),
             scopes: challenge.scopes.clone(),
-            ..Told::default()
+            ..ServerDeclaration::default()
         };
         match self.resource(remote, &challenge).await {
             Ok(metadata) => {
@@ -177,7 +176,7 @@ impl Asker<'_> {
         };
         let answer = self.fetcher.ask(ask).await;
         let answer = answer.inspect_err(|error| {
-            tracing::debug!(server = %server.id, %error, "it cannot be asked what it demands");
+            tracing::debug!(server = %server.id, %error, "the probe of the server failed");
         });
         let answer = answer.ok()?;
         let values = answer.headers.get_all(WWW_AUTHENTICATE).iter();
@@ -237,7 +236,7 @@ impl Asker<'_> {
     async fn issuer(
         &self,
         oauth: &OAuthSpec,
-        told: &Told,
+        told: &ServerDeclaration,
     ) -> Result<(IssuerMetadata, bool), OAuthError> {
         if oauth.names_issuer() {
             return Ok((self.configured(oauth).await?, true));
@@ -333,24 +332,14 @@ impl Asker<'_> {
         }
     }
 
-    /// Fetches a document. The content decides rather than the status: some HTML pages come with 200, and some
-    /// documents with 404.
+    /// Fetches a document of the server or the issuer.
     async fn document<T>(
         &self,
         place: &str,
         read: fn(&[u8]) -> Option<T>,
     ) -> Result<T, OAuthError> {
-        let ask = Ask::get(place, Trust::Told(self.free), Redirects::Follow);
-        let answer = self.fetcher.ask(ask).await?;
-        if let Some(document) = read(&answer.body) {
-            return Ok(document);
-        }
-        let place = shown(place).to_owned();
-        if answer.status.is_success() {
-            return Err(OAuthError::Metadata(place));
-        }
-        let status = answer.status.as_u16();
-        Err(OAuthError::Status { place, status })
+        let access = (Trust::Told(self.free), Redirects::Follow);
+        Ok(document(self.fetcher, place, access, read).await?)
     }
 }
 

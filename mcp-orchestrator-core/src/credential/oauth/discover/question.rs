@@ -3,7 +3,7 @@
 use http::Uri;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 
-use crate::credential::oauth::documents::origin;
+use crate::oauth::origin;
 use crate::server::{Injection, OAuthSpec, Remote, ServerSpec};
 
 /// Resolves an address that a server names. Some servers omit their own origin.

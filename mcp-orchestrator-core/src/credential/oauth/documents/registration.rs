@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::Members;
-use crate::credential::secret_json::SecretText;
+use crate::oauth::Members;
+use crate::secret_json::SecretText;
 
 /// A registered client.
 pub(in crate::credential::oauth) struct Registration {

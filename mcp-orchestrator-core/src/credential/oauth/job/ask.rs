@@ -3,11 +3,11 @@
 use super::{Found, Job};
 use crate::credential::oauth::client::Client;
 use crate::credential::oauth::discover::free;
-use crate::credential::oauth::documents::{Token, same_issuer};
 use crate::credential::oauth::errors::{OAuthError, shortened};
 use crate::credential::oauth::grant::Grant;
-use crate::credential::oauth::token::TokenEndpoint;
-use crate::credential::secret_json::SecretText;
+use crate::fetch::Trust;
+use crate::oauth::{AuthMethod, Token, TokenEndpoint, same_issuer, token_answer};
+use crate::secret_json::SecretText;
 use crate::server::{OAuthClient, OAuthGrant, OAuthSpec};
 
 impl Job {
@@ -59,11 +59,8 @@ impl Job {
         if let Some(resource) = &grant.resource {
             parameters.push(("resource", resource));
         }
-        let (token, proof) = {
-            let (token, client) = self.endpoint(oauth, grant, &parameters).await?;
-            (token, client.proof)
-        };
-        grant.client.proof = proof;
+        let (token, method) = self.endpoint(oauth, grant, &parameters).await?;
+        grant.client.auth_method = method;
         Ok(token)
     }
 
@@ -112,7 +109,7 @@ impl Job {
         oauth: &OAuthSpec,
         grant: &Grant,
         parameters: &[(&str, &str)],
-    ) -> Result<(Token, Client), OAuthError> {
+    ) -> Result<(Token, AuthMethod), OAuthError> {
         if oauth.has_secret() && !oauth.names_issuer() {
             return Err(OAuthError::SecretWithoutIssuer);
         }
@@ -126,11 +123,12 @@ impl Job {
         }
         let endpoint = TokenEndpoint {
             fetcher: &self.room.fetcher,
-            free: &free,
+            trust: Trust::Told(&free),
             place: &grant.token_endpoint,
-            client: &client,
-            oauth,
+            client: client.credentials(),
+            configured: oauth.client_auth.map(AuthMethod::from),
+            extra: &oauth.token_parameters,
         };
-        endpoint.ask(parameters).await
+        Ok(endpoint.ask(parameters, token_answer).await?)
     }
 }

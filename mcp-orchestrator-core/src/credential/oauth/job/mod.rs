@@ -11,13 +11,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio_util::task::TaskTracker;
 
-use super::Room;
+use super::OAuthState;
 use super::claim;
-use super::claim::{Asked, Claim, LEASE};
+use super::claim::{Claim, ClaimOutcome, LEASE};
 use super::client::forget;
 use super::errors::{OAuthError, RETRY_INTERVAL};
-use super::grant::{Grant, ended};
-use super::renewals::with_grant;
+use super::grant::{Grant, ended, with_grant};
 use crate::credential::{
     Generation, InstallationKey, Precondition, RecordKey, Renewed, Revision, StoreChange,
     StoredCredential, Version,
@@ -28,13 +27,13 @@ use crate::server::{OAuthGrant, ServerSpec};
 /// How many times another process's renewal is waited for.
 const ROUNDS: usize = 4;
 /// The part of the lease reserved for storing the result.
-const FOR_WRITING: Duration = Duration::from_secs(20);
+const WRITE_RESERVE: Duration = Duration::from_secs(20);
 /// Retry delay after the issuer rejected the client.
 const REFUSED: Duration = Duration::from_secs(30);
 
 /// A renewal of one installation.
 pub(super) struct Job {
-    pub(super) room: Arc<Room>,
+    pub(super) room: Arc<OAuthState>,
     pub(super) server: ServerSpec,
     pub(super) key: InstallationKey,
     /// The revision and generation to be replaced, as seen by the caller.
@@ -63,8 +62,8 @@ impl Job {
             let seen = self.seen.as_ref();
             let seen = seen.map(|(revision, generation)| (revision, *generation));
             match Claim::ask(store, &self.key, seen).await? {
-                Asked::Theirs(left) => self.wait(changes, left).await,
-                Asked::Ours(claim) => {
+                ClaimOutcome::Theirs(left) => self.wait(changes, left).await,
+                ClaimOutcome::Ours(claim) => {
                     drop(changes);
                     return self.claimed(claim).await;
                 }
@@ -128,7 +127,7 @@ impl Job {
 
     /// Renews. Returns the claim unless it is still needed.
     async fn renew(&self, claim: Claim, found: Found) -> (Result<Renewed>, Option<Claim>) {
-        let limit = LEASE.saturating_sub(FOR_WRITING);
+        let limit = LEASE.saturating_sub(WRITE_RESERVE);
         let asked = tokio::time::timeout(limit, Box::pin(self.ask(&found))).await;
         let late = || OAuthError::NotNow {
             why: format!("it did not answer within {} s", limit.as_secs()),
@@ -192,7 +191,7 @@ impl Job {
                  the token from before no more ({code})"
             )
         } else if code == "no_refresh_token" {
-            "the issuer gave no refresh token".to_owned()
+            "the issuer returned no refresh token".to_owned()
         } else {
             format!("the issuer does not renew it any more ({code})")
         };

@@ -7,9 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{Found, Job};
 use crate::backoff::Backoff;
-use crate::credential::oauth::Room;
+use crate::credential::oauth::OAuthState;
 use crate::credential::oauth::claim::Claim;
-use crate::credential::oauth::documents::Token;
 use crate::credential::oauth::errors::OAuthError;
 use crate::credential::oauth::grant::{Grant, installed, renewed, union};
 use crate::credential::{
@@ -17,6 +16,7 @@ use crate::credential::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::SlotName;
+use crate::oauth::Token;
 use crate::server::OAuthGrant;
 
 /// Number of immediate attempts if other processes write the same record.
@@ -27,7 +27,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// A renewal result to be written.
 struct Writing {
-    room: Arc<Room>,
+    room: Arc<OAuthState>,
     key: InstallationKey,
     slot: SlotName,
     kind: OAuthGrant,
@@ -42,7 +42,7 @@ struct Writing {
 }
 
 /// Result of one attempt.
-enum Tried {
+enum WriteOutcome {
     Written(StoredCredential),
     /// The store holds something newer.
     Superseded,
@@ -79,13 +79,13 @@ impl Job {
         let mut failed = None;
         for _ in 0..TRIES {
             match writing.once(&found).await {
-                Tried::Written(next) => return (Ok(self.told(&next)), Some(claim)),
-                Tried::Superseded => return (Ok(Renewed::Newer), Some(claim)),
-                Tried::Raced => match self.room.installations.get(&self.key).await {
+                WriteOutcome::Written(next) => return (Ok(self.told(&next)), Some(claim)),
+                WriteOutcome::Superseded => return (Ok(Renewed::Newer), Some(claim)),
+                WriteOutcome::Raced => match self.room.installations.get(&self.key).await {
                     Ok(now) => found = now,
                     Err(error) => failed = Some(error),
                 },
-                Tried::Failed(error) => failed = Some(error),
+                WriteOutcome::Failed(error) => failed = Some(error),
             }
             if failed.is_some() {
                 break;
@@ -161,7 +161,7 @@ impl Writing {
         Ok((next, Precondition::Unchanged(version.clone())))
     }
 
-    async fn once(&self, found: &Found) -> Tried {
+    async fn once(&self, found: &Found) -> WriteOutcome {
         let now = found.as_ref();
         let now = now.map(|(stored, _)| (stored.revision.clone(), stored.generation));
         let other = match (&self.base, &now) {
@@ -171,17 +171,17 @@ impl Writing {
             (None, None) => false,
         };
         if other {
-            return Tried::Superseded;
+            return WriteOutcome::Superseded;
         }
         let (next, precondition) = match self.next(found) {
             Ok(next) => next,
-            Err(error) => return Tried::Failed(error),
+            Err(error) => return WriteOutcome::Failed(error),
         };
         let put = self.room.installations.put(&self.key, &next, precondition);
         match put.await {
-            Ok(_) => Tried::Written(next),
-            Err(error) if error.kind() == ErrorKind::Conflict => Tried::Raced,
-            Err(error) => Tried::Failed(error),
+            Ok(_) => WriteOutcome::Written(next),
+            Err(error) if error.kind() == ErrorKind::Conflict => WriteOutcome::Raced,
+            Err(error) => WriteOutcome::Failed(error),
         }
     }
 
@@ -203,13 +203,13 @@ impl Writing {
                 continue;
             };
             match self.once(&found).await {
-                Tried::Written(_) => {
+                WriteOutcome::Written(_) => {
                     tracing::info!(%server, owner = %self.key.owner, "a renewed token is stored now");
                     break;
                 }
-                Tried::Superseded => break,
-                Tried::Raced => {}
-                Tried::Failed(error) => {
+                WriteOutcome::Superseded => break,
+                WriteOutcome::Raced => {}
+                WriteOutcome::Failed(error) => {
                     tracing::debug!(%server, %error, "a renewed token cannot be stored yet");
                 }
             }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fake::{PageSays, TokenSays};
+use super::fake::{PageHook, TokenHook};
 use super::*;
 use crate::error::ErrorKind;
 use crate::limits::{MAX_REGISTRATIONS_PER_CALLER, MAX_SIGN_INS_PER_CALLER};
@@ -17,7 +17,7 @@ fn refused() -> Option<(u16, &'static str, String)> {
 
 #[tokio::test]
 async fn client_authenticates_with_every_kind_of_issuer() {
-    let rows: [(&str, TokenSays); 5] = [
+    let rows: [(&str, TokenHook); 5] = [
         ("basic with the id in the form", |asked, _| {
             let known = asked.contains_key("authorization") && asked.contains_key("client_id");
             if known { None } else { refused() }
@@ -169,7 +169,7 @@ async fn client_is_registered_again_after_the_issuer_forgets_it() {
     // Other issuers send the browser back with an error, or reject the code.
     for word in ["unauthorized_client", "invalid_client"] {
         let before = setting.fake.count("register");
-        let says: PageSays = if word == "invalid_client" {
+        let says: PageHook = if word == "invalid_client" {
             |_, _| Some("invalid_client")
         } else {
             |_, _| Some("unauthorized_client")

@@ -13,7 +13,7 @@ fn silent(setting: &Setting) -> ServerSpec {
 }
 
 #[tokio::test]
-async fn a_server_wants_a_token_once_it_has_refused_a_call_without_one() {
+async fn rejected_call_without_a_token_marks_the_server_as_protected() {
     let setting = Setting::new().await;
     let server = silent(&setting);
     let process = Process::on(&setting).await;
@@ -46,7 +46,7 @@ async fn a_server_wants_a_token_once_it_has_refused_a_call_without_one() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_without_metadata_wants_no_token() {
+async fn rejection_without_metadata_is_no_token_demand() {
     let setting = Setting::new().await;
     setting.fake.state().challenge = Some("Bearer".into());
     let prefix = "/.well-known/oauth-protected-resource";

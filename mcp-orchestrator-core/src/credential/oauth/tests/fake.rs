@@ -1,10 +1,11 @@
 //! A fake protected server and its issuer on loopback ports, with configurable responses and request counts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -39,9 +40,9 @@ pub(super) struct State {
     /// Pages that replace the response at a path of either site: status, type, body.
     pub(super) pages: HashMap<String, (u16, &'static str, String)>,
     /// Returns the error that the authorization endpoint answers instead of a code.
-    pub(super) page_says: Option<PageSays>,
+    pub(super) page_says: Option<PageHook>,
     /// Overrides the token endpoint's response, given the request and the regular response.
-    pub(super) token_says: Option<TokenSays>,
+    pub(super) token_says: Option<TokenHook>,
     /// The members of the last registration.
     pub(super) registered: BTreeMap<String, Value>,
     challenge_of_code: Option<String>,
@@ -49,8 +50,8 @@ pub(super) struct State {
     made: u64,
 }
 
-pub(super) type PageSays = fn(&State, &BTreeMap<String, String>) -> Option<&'static str>;
-pub(super) type TokenSays =
+pub(super) type PageHook = fn(&State, &BTreeMap<String, String>) -> Option<&'static str>;
+pub(super) type TokenHook =
     fn(&BTreeMap<String, String>, Value) -> Option<(u16, &'static str, String)>;
 
 /// How refresh requests are answered.
@@ -83,7 +84,7 @@ impl Fake {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn server_url(&self) -> String {
@@ -145,9 +146,9 @@ struct Request {
 }
 
 type Answer = (u16, Vec<(&'static str, String)>, String);
-type Says = fn(&mut State, &Request) -> Answer;
+type AnswerHook = fn(&mut State, &Request) -> Answer;
 
-async fn serve(listener: TcpListener, state: Arc<Mutex<State>>, says: Says) {
+async fn serve(listener: TcpListener, state: Arc<Mutex<State>>, says: AnswerHook) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -160,7 +161,7 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>, says: Says) {
     }
 }
 
-async fn one(stream: TcpStream, state: Arc<Mutex<State>>, says: Says) {
+async fn one(stream: TcpStream, state: Arc<Mutex<State>>, says: AnswerHook) {
     let mut stream = BufReader::new(stream);
     let (mut line, mut headers) = (String::new(), BTreeMap::new());
     if stream.read_line(&mut line).await.is_err() {
@@ -190,7 +191,7 @@ async fn one(stream: TcpStream, state: Arc<Mutex<State>>, says: Says) {
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     let (status, headers, body) = {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = state.lock();
         match state.moved.get(&request.path) {
             Some(place) => (302, vec![("location", place.clone())], String::new()),
             None if state.pages.contains_key(&request.path) => {

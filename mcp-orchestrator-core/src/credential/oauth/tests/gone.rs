@@ -5,7 +5,7 @@ use super::renewal::signed_in;
 use super::*;
 use crate::credential::Precondition;
 use crate::credential::oauth::grant::Grant;
-use crate::credential::oauth::renewals::with_grant;
+use crate::credential::oauth::grant::with_grant;
 use crate::error::ErrorKind;
 
 #[tokio::test]

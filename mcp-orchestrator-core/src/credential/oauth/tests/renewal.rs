@@ -10,7 +10,7 @@ use super::fake::Refreshes;
 use super::*;
 use crate::auth::Principal;
 use crate::credential::oauth::Renewals;
-use crate::credential::oauth::claim::{Asked, Claim};
+use crate::credential::oauth::claim::{Claim, ClaimOutcome};
 use crate::credential::oauth::grant::Grant;
 use crate::credential::{
     Credential, CredentialRequest, CredentialResolver, CredentialRule, Generation,
@@ -242,7 +242,7 @@ async fn interrupted_renewal_is_reported() {
     // A process acquired the claim, received a token and crashed: its lease has expired, but the claim was not
     // released.
     let asked = Claim::ask(&*setting.store, &key(), of).await.unwrap();
-    assert!(matches!(asked, Asked::Ours(_)));
+    assert!(matches!(asked, ClaimOutcome::Ours(_)));
     let claim = crate::credential::oauth::claim::key(&key());
     let (mut record, _) = setting.store.get(&claim).await.unwrap().unwrap();
     let mut over: serde_json::Value = serde_json::from_str(record.value.expose_secret()).unwrap();

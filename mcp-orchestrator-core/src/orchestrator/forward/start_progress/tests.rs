@@ -95,7 +95,7 @@ async fn start_messages_are_rate_limited() {
         () = changing => {}
         () = hearing => {}
     }
-    let most = begin.elapsed().as_millis() / APART.as_millis() + 1;
+    let most = begin.elapsed().as_millis() / MIN_NOTICE_INTERVAL.as_millis() + 1;
     assert!(u128::from(heard) <= most && heard > 10, "{heard} of {most}");
 }
 
@@ -104,7 +104,7 @@ async fn fast_start_sends_no_messages() {
     let (told, words) = Progress::channel();
     told.report("shaking hands");
     let coming = async {
-        tokio::time::sleep(PATIENCE / 2).await;
+        tokio::time::sleep(START_NOTICE_AFTER / 2).await;
         Ok(Reply::ready(own(response("1", "{}"))))
     };
     let reply = tell(coming.boxed(), words, token()).await.unwrap();
@@ -116,7 +116,7 @@ async fn call_without_start_messages_is_answered_normally() {
     let (told, words) = Progress::channel();
     drop(told);
     let coming = async {
-        tokio::time::sleep(PATIENCE * 2).await;
+        tokio::time::sleep(START_NOTICE_AFTER * 2).await;
         Ok(Reply::ready(own(response("1", "{}"))))
     };
     let reply = tell(coming.boxed(), words, token()).await.unwrap();
@@ -128,7 +128,7 @@ async fn failed_start_ends_the_stream() {
     let (told, words) = Progress::channel();
     told.report("pulling image");
     let coming = async {
-        tokio::time::sleep(PATIENCE * 2).await;
+        tokio::time::sleep(START_NOTICE_AFTER * 2).await;
         Err(Error::new(ErrorKind::StartFailed, "no such image"))
     };
     let mut reply = tell(coming.boxed(), words, token()).await.unwrap();

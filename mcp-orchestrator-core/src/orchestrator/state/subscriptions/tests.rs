@@ -16,13 +16,13 @@ fn who(name: &str) -> PrincipalId {
 }
 
 fn is_empty(subscriptions: &Subscriptions) -> bool {
-    let table = subscriptions.lock();
+    let table = subscriptions.table.lock();
     let no_party = table.parties.is_empty() && table.principals.is_empty();
     table.sources.is_empty() && no_party && table.all == 0
 }
 
 #[test]
-fn a_principal_has_so_many_subscriptions_in_all_its_streams() {
+fn subscriptions_of_a_principal_are_limited_over_all_streams() {
     let subscriptions = Subscriptions::default();
     let (ann, bob) = (who("ann"), who("bob"));
     let add = |uri: &str, party, who: &PrincipalId| {
@@ -72,7 +72,7 @@ fn leaving_removes_all_subscriptions_of_a_party() {
 }
 
 #[test]
-fn a_moved_or_parked_subscription_stays_one() {
+fn moved_or_parked_subscription_is_not_duplicated() {
     let subscriptions = Subscriptions::default();
     let ann = who("ann");
     let (first, uri): (_, Arc<str>) = (resource("a", "x://1"), "x://1".into());

@@ -144,7 +144,7 @@ impl Observer for Store {
         async { None }.boxed()
     }
     fn in_force<'a>(&'a self, _: &'a Arc<ServerSpec>, _: &'a Owner) -> BoxFuture<'a, InForce> {
-        let now = self.0.lock().unwrap().clone();
+        let now = self.0.lock().clone();
         async { now }.boxed()
     }
     fn gone(&self, _: &InstanceKey, _: Option<&str>) {}
@@ -243,9 +243,9 @@ const SOON: Duration = Duration::from_secs(1);
 async fn instances_of_an_uninstalled_credential_are_removed_after_a_restart() {
     let world = World::of(&["1", "2"], InForce::Revision(Revision::new("2"))).await;
     assert_eq!(world.left(SOON).await, ["2"], "the other one runs on");
-    *world.store.0.lock().unwrap() = InForce::Nothing;
+    *world.store.0.lock() = InForce::Nothing;
     assert!(
-        world.left(LOOK * 2).await.is_empty(),
+        world.left(CHECK_INTERVAL * 2).await.is_empty(),
         "also where no change was told"
     );
 }
@@ -308,7 +308,7 @@ async fn failed_removal_is_abandoned_once_the_credential_is_valid_again() {
     let world = World::of(&["1"], InForce::Nothing).await;
     world.backend.fails.store(true, Ordering::SeqCst);
     world.left(Duration::from_mins(1)).await;
-    *world.store.0.lock().unwrap() = InForce::Revision(Revision::new("1"));
+    *world.store.0.lock() = InForce::Revision(Revision::new("1"));
     world.backend.fails.store(false, Ordering::SeqCst);
     assert_eq!(world.left(Duration::from_mins(10)).await, ["1"]);
     assert!(world.pool.pending_removals().is_empty());

@@ -72,7 +72,7 @@ async fn talk(program: Arc<Mutex<Program>>, stream: DuplexStream) {
     let (input, mut output) = tokio::io::split(stream);
     let mut lines = BufReader::new(input).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let answer = program.lock().unwrap().answer(&line);
+        let answer = program.lock().answer(&line);
         if let Some(answer) = answer {
             output.write_all(&answer).await.unwrap();
             output.write_all(b"\n").await.unwrap();
@@ -82,7 +82,7 @@ async fn talk(program: Arc<Mutex<Program>>, stream: DuplexStream) {
 
 impl Lasting {
     fn cut(&self) {
-        self.connection.lock().unwrap().abort_all();
+        self.connection.lock().abort_all();
     }
 
     fn ended(&self) -> [usize; 2] {
@@ -98,18 +98,18 @@ impl RuntimeBackend for Lasting {
         _: &LaunchSpec,
         progress: &Progress,
     ) -> Result<Instance> {
-        progress.set_ran_before(self.program.lock().unwrap().runs);
+        progress.set_ran_before(self.program.lock().runs);
         if self.away.load(SeqCst) {
             let text = "the cluster does not answer";
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
-        let fresh = !std::mem::replace(&mut self.program.lock().unwrap().runs, true);
+        let fresh = !std::mem::replace(&mut self.program.lock().runs, true);
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         if self.silent.load(SeqCst) {
             std::future::pending::<()>().await;
         }
         let talk = talk(Arc::clone(&self.program), theirs);
-        self.connection.lock().unwrap().spawn(talk);
+        self.connection.lock().spawn(talk);
         let (reader, writer) = tokio::io::split(ours);
         let endpoint = Endpoint::Stream {
             reader: Box::new(reader),
@@ -124,7 +124,7 @@ impl RuntimeBackend for Lasting {
 
     async fn stop(&self, _: &InstanceKey, _: Duration) -> Result<()> {
         self.stops.fetch_add(1, SeqCst);
-        *self.program.lock().unwrap() = Program::default();
+        *self.program.lock() = Program::default();
         Ok(())
     }
 
@@ -218,7 +218,7 @@ async fn call(pool: &Arc<Pool>, method: &str) -> Result<String> {
     let message = own(request);
     let outgoing = Outgoing::plain(&message, 0, Era::Legacy);
     let engine = Caller::engine(Era::Legacy);
-    let reply = lease.link.request(&outgoing, &engine);
+    let reply = lease.link.request(&outgoing, &engine, None);
     let answer = reply.await?.response().await?;
     Ok(answer.body().unwrap_or_default().to_owned())
 }

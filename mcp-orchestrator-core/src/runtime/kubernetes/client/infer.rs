@@ -27,14 +27,17 @@ const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// Kubeconfig files, merged as `kubectl` does.
-    Files { files: Vec<PathBuf>, why: Why },
+    Files {
+        files: Vec<PathBuf>,
+        why: SelectionReason,
+    },
     /// The service account of this pod.
     Inside,
 }
 
 /// Why these files were selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum SelectionReason {
     /// By an option or the configuration.
     Named,
     /// By the environment variable `KUBECONFIG`.
@@ -53,9 +56,9 @@ impl fmt::Display for Source {
             write!(f, "{comma}{}", file.display())?;
         }
         match why {
-            Why::Named => Ok(()),
-            Why::Variable => f.write_str(" (KUBECONFIG)"),
-            Why::Default => f.write_str(" (the default file)"),
+            SelectionReason::Named => Ok(()),
+            SelectionReason::Variable => f.write_str(" (KUBECONFIG)"),
+            SelectionReason::Default => f.write_str(" (the default file)"),
         }
     }
 }
@@ -67,7 +70,7 @@ pub(crate) fn infer(
     exists: &dyn Fn(&Path) -> bool,
 ) -> Result<Source, AccessError> {
     if let Some(file) = &options.kubeconfig {
-        return existing(std::slice::from_ref(file), Why::Named, exists);
+        return existing(std::slice::from_ref(file), SelectionReason::Named, exists);
     }
     let named: Vec<PathBuf> = variable("KUBECONFIG")
         .map(|value| {
@@ -76,7 +79,7 @@ pub(crate) fn infer(
         })
         .unwrap_or_default();
     if !named.is_empty() {
-        return existing(&named, Why::Variable, exists);
+        return existing(&named, SelectionReason::Variable, exists);
     }
     let inside =
         variable("KUBERNETES_SERVICE_HOST").is_some() && exists(Path::new(SERVICE_ACCOUNT_TOKEN));
@@ -86,7 +89,7 @@ pub(crate) fn infer(
     let home = variable("HOME").or_else(|| variable("USERPROFILE"));
     let default = home.map(|home| Path::new(&home).join(".kube").join("config"));
     match default.filter(|file| exists(file)) {
-        Some(file) => existing(&[file], Why::Default, exists),
+        Some(file) => existing(&[file], SelectionReason::Default, exists),
         None => Err(AccessError::Nothing),
     }
 }
@@ -94,7 +97,7 @@ pub(crate) fn infer(
 /// Drops missing files, as `kubectl` does; fails if all of them are missing.
 fn existing(
     files: &[PathBuf],
-    why: Why,
+    why: SelectionReason,
     exists: &dyn Fn(&Path) -> bool,
 ) -> Result<Source, AccessError> {
     let missing = || {

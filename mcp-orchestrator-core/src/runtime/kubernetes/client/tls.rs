@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use kube::Config;
 use kube::config::AuthInfo;
+use parking_lot::Mutex;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -18,16 +19,15 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::time::Instant;
 
 use super::errors::AccessError;
+use crate::tls;
 
 /// How long the CA certificates of a file are used before the file is read again.
 const REREAD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Returns the TLS configuration for this cluster.
 pub(crate) fn config(config: &Config) -> Result<ClientConfig, AccessError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| AccessError::Tls(error.to_string()))?;
+    let provider = tls::provider();
+    let builder = tls::client().map_err(|error| AccessError::Tls(error.to_string()))?;
     let verifier: Arc<dyn ServerCertVerifier> = if config.accept_invalid_certs {
         Arc::new(Unchecked(provider))
     } else if let Some(file) = &config.root_cert_file {
@@ -56,11 +56,10 @@ fn checking(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Chec
 
 /// Returns the CA certificates of the kubeconfig, or those of the operating system.
 fn roots(named: Option<&[Vec<u8>]>) -> Result<RootCertStore, AccessError> {
-    let mut roots = RootCertStore::empty();
     let Some(named) = named else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
+        return Ok(tls::system_roots().0);
     };
+    let mut roots = RootCertStore::empty();
     for der in named {
         roots
             .add(CertificateDer::from(der.clone()))
@@ -190,7 +189,7 @@ impl Rereading {
     }
 
     fn current(&self) -> Checking {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if last.1.elapsed() >= REREAD_INTERVAL {
             // If the file cannot be read now, the previous certificates stay in use.
             if let Ok(fresh) = Self::load(&self.file, &self.provider) {

@@ -1,7 +1,8 @@
 //! The rights that this process has used successfully.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::rejection::Right;
 
@@ -11,12 +12,12 @@ pub(crate) struct UsedRights(Mutex<HashSet<Right>>);
 
 impl UsedRights {
     pub(super) fn add(&self, right: Right) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         known.insert(right);
     }
 
     pub(super) fn contains(&self, right: Right) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         known.contains(&right)
     }
 }

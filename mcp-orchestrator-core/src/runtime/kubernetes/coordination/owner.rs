@@ -4,13 +4,14 @@
 //! owner's name. The UID is therefore never assumed to be valid: it is read again before an instance is written and
 //! when one of our objects has vanished. An absent ConfigMap is created again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::PostParams;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -59,7 +60,7 @@ impl Owner {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.known.lock()
     }
 
     /// Returns the owner reference for new objects, read recently.
@@ -111,7 +112,7 @@ impl Owner {
                 if replaced {
                     tracing::warn!(
                         configmap = name,
-                        "the owner of all instances was deleted or replaced: the cluster collects what belonged to it, and instances are written anew"
+                        "the owner of all instances was deleted or replaced: the cluster garbage-collects its dependents, and instances are written again"
                     );
                 }
                 self.0.uid.send_if_modified(|last| {

@@ -120,7 +120,7 @@ impl Shared {
                         return Ok(Some(deployment));
                     }
                     let text = format!(
-                        "deployment {key} is that of another instance; delete it if nobody needs it"
+                        "deployment {key} belongs to another instance; delete it if it is not needed"
                     );
                     return Err(Error::new(ErrorKind::Conflict, text));
                 }

@@ -101,7 +101,7 @@ impl Shared {
                 Err(taken) => return Err(taken),
             }
         }
-        let text = format!("instance {key} is stopped by somebody else as soon as it starts");
+        let text = format!("instance {key} is stopped by another client as soon as it starts");
         Err(self.about(key, Error::new(ErrorKind::Conflict, text)))
     }
 

@@ -111,7 +111,7 @@ impl Shared {
             return;
         };
         if let Err(error) = self.scale_down_ended(&tracked, &reason).await {
-            tracing::warn!(instance = %key, %error, "an instance that has ended was not put to rest");
+            tracing::warn!(instance = %key, %error, "an ended instance was not scaled to zero");
         }
         self.reconcile(key.name());
     }
@@ -160,10 +160,10 @@ impl Shared {
         tracked.record_revert(deployment.foreign_changes);
         match self.revert_all(&tracked, &launch).await {
             Ok(()) => {
-                tracing::warn!(instance = %key, "it was changed by somebody else, and put back");
+                tracing::warn!(instance = %key, "it was changed concurrently, and put back");
             }
             Err(error) => {
-                tracing::warn!(instance = %key, %error, "what somebody else has changed was not put back");
+                tracing::warn!(instance = %key, %error, "a change by another client was not reverted");
             }
         }
     }

@@ -2,11 +2,12 @@
 //! out, and pending repairs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
@@ -82,7 +83,7 @@ pub(crate) enum PodLog {
 impl TrackedInstances {
     /// Returns the state of the instance with this key, which is created if it does not exist.
     pub(crate) fn of(&self, key: &InstanceKey) -> Arc<TrackedInstance> {
-        let mut instances = self.lock();
+        let mut instances = self.0.lock();
         let instance = instances.entry(key.name().to_owned()).or_insert_with(|| {
             Arc::new(TrackedInstance {
                 key: key.clone(),
@@ -96,20 +97,16 @@ impl TrackedInstances {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<TrackedInstance>> {
-        self.lock().get(name).cloned()
+        self.0.lock().get(name).cloned()
     }
 
     /// Forgets a removed instance, unless another task uses it.
     pub(crate) fn forget(&self, instance: &Arc<TrackedInstance>) {
-        let mut instances = self.lock();
+        let mut instances = self.0.lock();
         // One reference in the map and one of the caller.
         if Arc::strong_count(instance) <= 2 {
             instances.remove(instance.key.name());
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<TrackedInstance>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,58 +115,58 @@ impl TrackedInstances {
 impl TrackedInstance {
     /// Records that the instance was started now.
     pub(crate) fn reset(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.current = None;
         state.ended = None;
     }
 
     /// Records that the program ended by itself; the instance has yet to be scaled to zero for it.
     pub(crate) fn record_end(&self, reason: &str) {
-        self.lock().ended = Some(reason.to_owned());
+        self.state.lock().ended = Some(reason.to_owned());
     }
 
     /// Takes the reason to scale the instance to zero; `None` if that has been done or the program runs again.
     pub(crate) fn take_ended(&self) -> Option<String> {
-        self.lock().ended.take()
+        self.state.lock().ended.take()
     }
 
     /// Records that this container is handed out. Returns `true` if it differs from the previous one.
     pub(crate) fn record_hand_out(&self, container: &str) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let first = state.handed_out.as_deref() != Some(container);
         state.handed_out = Some(container.to_owned());
         first
     }
 
     pub(crate) fn launch(&self) -> Option<LaunchSpec> {
-        self.lock().launch.clone()
+        self.state.lock().launch.clone()
     }
 
     pub(crate) fn set_launch(&self, launch: &LaunchSpec) {
-        self.lock().launch = Some(launch.clone());
+        self.state.lock().launch = Some(launch.clone());
     }
 
     /// Returns `true` if these foreign changes have not been reverted yet.
     pub(crate) fn is_unreverted(&self, changes: u64) -> bool {
-        self.lock().reverted != Some(changes)
+        self.state.lock().reverted != Some(changes)
     }
 
     pub(crate) fn record_revert(&self, changes: Option<u64>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.reverted = changes;
         state.reverted_at = Some(Instant::now());
     }
 
     /// Returns when the next repair is allowed.
     pub(crate) fn next_revert(&self) -> Instant {
-        let last = self.lock().reverted_at;
+        let last = self.state.lock().reverted_at;
         last.map_or_else(Instant::now, |last| last + MIN_REVERT_INTERVAL)
     }
 
     /// Returns a future that resolves when the program that runs in this pod ends.
     pub(crate) fn exited(&self, pod: &Arc<ObservedPod>) -> BoxFuture<'static, Exit> {
         let container = pod.container.id.clone().unwrap_or_default();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let known = state
             .current
             .take()
@@ -198,7 +195,7 @@ impl TrackedInstance {
     /// `None` if another holder keeps it.
     pub(crate) async fn acquire_connection(&self, container: &str) -> Option<OwnedSemaphorePermit> {
         let connection = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let known = state.connection.take().filter(|(of, _)| of == container);
             let connection =
                 known.unwrap_or_else(|| (container.to_owned(), Arc::new(Semaphore::new(1))));
@@ -211,12 +208,12 @@ impl TrackedInstance {
 
     /// Returns the program that was handed out and is not known to have ended.
     pub(crate) fn current(&self) -> Option<RunningProgram> {
-        self.lock().current.clone()
+        self.state.lock().current.clone()
     }
 
     /// Returns the end of the program that was handed out; reported only once.
     pub(crate) fn take_end(&self, view: &View) -> Option<ProgramEnd> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let (reason, code, log) = state.current.as_ref()?.ended(view)?;
         let current = state.current.take()?;
         Some(ProgramEnd {
@@ -225,10 +222,6 @@ impl TrackedInstance {
             code,
             log,
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -133,7 +133,7 @@ impl AttachWriter {
         if self.over.as_mut().poll(cx).is_ready() {
             return Err(io::Error::new(
                 io::ErrorKind::BrokenPipe,
-                "the attach is over",
+                "the attach has ended",
             ));
         }
         Ok(())

@@ -169,7 +169,7 @@ impl Shared {
             .and_then(|tracked| tracked.launch());
         // If the launch is unknown, protocol messages are filtered out: they are not log lines.
         let stdio = tracked.is_none_or(|launch| port_of(&launch.server).is_none());
-        let reading = Reading {
+        let reading = PodLogReader {
             reader: Box::pin(reader),
             cut: Lines::default(),
             queue: VecDeque::new(),
@@ -178,7 +178,7 @@ impl Shared {
             key: key.clone(),
             book: self.book.clone(),
         };
-        let next = |mut reading: Reading<_>| async move {
+        let next = |mut reading: PodLogReader<_>| async move {
             let line = reading.next().await?;
             Some((line, reading))
         };
@@ -187,7 +187,7 @@ impl Shared {
 }
 
 /// A pod's log that is being read.
-struct Reading<R> {
+struct PodLogReader<R> {
     reader: Pin<Box<R>>,
     cut: Lines,
     queue: VecDeque<Result<LogLine>>,
@@ -197,7 +197,7 @@ struct Reading<R> {
     book: LogBook,
 }
 
-impl<R: AsyncRead> Reading<R> {
+impl<R: AsyncRead> PodLogReader<R> {
     async fn next(&mut self) -> Option<Result<LogLine>> {
         loop {
             if let Some(line) = self.queue.pop_front() {

@@ -2,10 +2,10 @@
 //! restored if another client changes or deletes one.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::core::ObjectMeta;
 use kube::runtime::watcher::Event;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::objects::foreign_changes;
@@ -62,7 +62,7 @@ fn is_newer(version: &str, than: &str) -> bool {
 impl Dependents {
     /// Returns `true` if an object of this instance differs from our last write.
     pub(crate) fn is_changed(&self, instance: &str) -> bool {
-        let known = self.lock();
+        let known = self.0.lock();
         let own = known.objects.get(instance);
         own.is_some_and(|own| own.iter().any(Object::is_changed))
     }
@@ -73,7 +73,7 @@ impl Dependents {
         instance: &str,
         wanted: impl IntoIterator<Item = (Kind, &'a Value)>,
     ) -> bool {
-        let known = self.lock();
+        let known = self.0.lock();
         let own = known.objects.get(instance).map_or(&[][..], Vec::as_slice);
         wanted.into_iter().any(|(kind, object)| {
             let stands = own.iter().any(|it| it.is(kind, name_of(object)));
@@ -83,7 +83,7 @@ impl Dependents {
 
     /// Records our own write and the resource version that it produced.
     pub(crate) fn wrote(&self, kind: Kind, instance: &str, name: &str, version: String) {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         let own = known.objects.entry(instance.to_owned()).or_default();
         own.retain(|it| !it.is(kind, name));
         own.push(Object {
@@ -96,12 +96,12 @@ impl Dependents {
 
     /// Forgets all objects of this instance.
     pub(crate) fn forget(&self, instance: &str) {
-        self.lock().objects.remove(instance);
+        self.0.lock().objects.remove(instance);
     }
 
     /// Forgets those objects of this instance that are gone.
     pub(crate) fn drop_gone(&self, instance: &str) {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         if let Some(own) = known.objects.get_mut(instance) {
             own.retain(|it| it.seen.is_some());
             if own.is_empty() {
@@ -137,7 +137,7 @@ impl Dependents {
     fn saw(&self, kind: Kind, manager: &str, meta: &ObjectMeta) -> Option<String> {
         let instance = meta.labels.as_ref()?.get(INSTANCE)?;
         let (name, version) = (meta.name.as_ref()?, meta.resource_version.as_ref()?);
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         let own = known.objects.entry(instance.clone()).or_default();
         match own.iter_mut().find(|it| it.is(kind, name)) {
             Some(object) => {
@@ -160,7 +160,7 @@ impl Dependents {
     fn lost(&self, kind: Kind, meta: &ObjectMeta) -> Option<String> {
         let instance = meta.labels.as_ref()?.get(INSTANCE)?;
         let (name, version) = (meta.name.as_ref()?, meta.resource_version.as_ref()?);
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         let own = known.objects.get_mut(instance)?;
         let object = own.iter_mut().find(|it| it.is(kind, name))?;
         // It may have been created again in the meantime.
@@ -176,7 +176,7 @@ impl Dependents {
 
     /// Completes a list: objects that are not in it are gone.
     fn keep(&self, kind: Kind, listed: &HashSet<String>) -> Vec<String> {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         known.synced.insert(kind);
         let mut concerned = Vec::new();
         for (instance, own) in &mut known.objects {
@@ -188,10 +188,6 @@ impl Dependents {
             }
         }
         concerned
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

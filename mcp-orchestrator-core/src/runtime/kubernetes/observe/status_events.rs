@@ -1,7 +1,8 @@
 //! Deduplicates status updates: watchers are notified only when a status changes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::runtime::{InstanceKey, InstanceStatus, Phase, StatusBroadcast};
 
@@ -26,7 +27,7 @@ impl StatusEvents {
             reason: status.reason.clone(),
             place: status.place.clone(),
         };
-        let mut last_statuses = self.lock();
+        let mut last_statuses = self.0.lock();
         if last_statuses.get(name) != Some(&last) {
             last_statuses.insert(name.to_owned(), last);
             broadcast.set(status);
@@ -35,13 +36,9 @@ impl StatusEvents {
 
     /// Reports that an instance is gone.
     pub(crate) fn forget(&self, broadcast: &StatusBroadcast, name: &str) {
-        let mut last_statuses = self.lock();
+        let mut last_statuses = self.0.lock();
         if let Some(last) = last_statuses.remove(name) {
             broadcast.forget(&last.key);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Last>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,9 @@
 //! The state reported by the watches, by instance, with a notification channel for each instance.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::objects::{ObservedDeployment, ObservedPod, PodWarning};
@@ -55,7 +56,7 @@ pub(crate) struct View {
 impl Store {
     /// Returns a snapshot of an instance.
     pub(crate) fn view(&self, name: &str) -> View {
-        let known = self.lock();
+        let known = self.known.lock();
         let Some(entry) = known.instances.get(name) else {
             return View::default();
         };
@@ -72,7 +73,7 @@ impl Store {
 
     /// Subscribes to changes of an instance.
     pub(crate) fn subscribe(&self, name: &str) -> watch::Receiver<()> {
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         known
             .instances
             .entry(name.to_owned())
@@ -97,12 +98,12 @@ impl Store {
 
     /// Returns `true` if this container existed when this process first listed the pods.
     pub(crate) fn ran_before(&self, container: &str) -> bool {
-        self.lock().before.contains(container)
+        self.known.lock().before.contains(container)
     }
 
     /// Returns the names of all instances that have a Deployment.
     pub(crate) fn deployed(&self) -> HashSet<String> {
-        let known = self.lock();
+        let known = self.known.lock();
         let deployed = known
             .instances
             .iter()
@@ -112,7 +113,7 @@ impl Store {
 
     /// Updates a Deployment, unless a newer generation is already known.
     pub(crate) fn set_deployment(&self, name: &str, facts: ObservedDeployment) {
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         let entry = known.instances.entry(name.to_owned()).or_default();
         let older = |before: &Arc<ObservedDeployment>| {
             before.uid == facts.uid && before.generation > facts.generation
@@ -140,7 +141,8 @@ impl Store {
 
     /// Updates a pod.
     pub(crate) fn set_pod(&self, facts: ObservedPod) {
-        self.lock()
+        self.known
+            .lock()
             .pods
             .insert(facts.name.clone(), facts.instance.clone());
         self.change(&facts.instance.clone(), |entry| {
@@ -158,7 +160,7 @@ impl Store {
     /// Removes a pod. Returns its instance.
     pub(crate) fn drop_pod(&self, name: &str) -> Option<String> {
         let instance = {
-            let mut known = self.lock();
+            let mut known = self.known.lock();
             known.warnings.remove(name);
             known.pods.remove(name)?
         };
@@ -169,7 +171,7 @@ impl Store {
     /// Completes a list: removes pods that are not in it, and returns their instances.
     pub(crate) fn keep_pods(&self, listed: &HashSet<String>) -> Vec<String> {
         let names: Vec<String> = {
-            let mut known = self.lock();
+            let mut known = self.known.lock();
             if !self.synced.borrow().pods {
                 let pods = known.instances.values().flat_map(|entry| &entry.pods);
                 known.before = pods.filter_map(|pod| pod.container.id.clone()).collect();
@@ -184,7 +186,7 @@ impl Store {
 
     /// Adds a warning about a pod. Returns the pod's instance, if known.
     pub(crate) fn warn(&self, pod: &str, warning: PodWarning) -> Option<String> {
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         if known.warnings.len() >= MAX_WARNED_PODS && !known.warnings.contains_key(pod) {
             known.warnings.clear();
         }
@@ -203,7 +205,7 @@ impl Store {
     }
 
     fn change(&self, name: &str, change: impl FnOnce(&mut Entry)) {
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         let entry = known.instances.entry(name.to_owned()).or_default();
         change(entry);
         entry.changes.send_replace(());
@@ -211,9 +213,5 @@ impl Store {
         if empty && entry.changes.receiver_count() == 0 {
             known.instances.remove(name);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,7 +19,7 @@ pub(crate) enum Answer {
 }
 
 /// A request to the test server.
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
     /// With its query.
     pub(crate) path: String,
@@ -30,12 +30,12 @@ pub(crate) struct Asked {
 pub(crate) async fn server(
     answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
 ) -> (JoinSet<()>, String) {
-    serve(move |asked: &Asked| answer(&asked.path)).await
+    serve(move |asked: &ReceivedRequest| answer(&asked.path)).await
 }
 
 /// Starts an API server that answers each request.
 pub(crate) async fn serve(
-    answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    answer: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
 ) -> (JoinSet<()>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -51,7 +51,7 @@ pub(crate) async fn serve(
 }
 
 /// Serves one connection until it is closed.
-async fn converse(stream: TcpStream, answer: &(impl Fn(&Asked) -> Answer + Sync)) {
+async fn converse(stream: TcpStream, answer: &(impl Fn(&ReceivedRequest) -> Answer + Sync)) {
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     while let Ok(Some(first)) = lines.next_line().await {
@@ -69,7 +69,7 @@ async fn converse(stream: TcpStream, answer: &(impl Fn(&Asked) -> Answer + Sync)
             return;
         }
         let mut words = first.split(' ').map(str::to_owned);
-        let asked = Asked {
+        let asked = ReceivedRequest {
             method: words.next().unwrap_or_default(),
             path: words.next().unwrap_or_default(),
             body,

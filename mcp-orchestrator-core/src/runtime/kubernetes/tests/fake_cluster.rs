@@ -1,12 +1,13 @@
 //! An in-memory API server, for tests of what is written and when.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::api_server::{Answer, Asked, access, list, serve, status};
+use super::api_server::{Answer, ReceivedRequest, access, list, serve, status};
 use crate::runtime::kubernetes::Access;
 
 /// The objects of a namespace, by resource and name.
@@ -43,29 +44,25 @@ impl Cluster {
         (serving, access(&address).await)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Objects> {
-        self.0.lock().unwrap()
-    }
-
     pub(crate) fn put(&self, resource: &str, object: Value) -> Value {
-        self.lock().put(resource, object)
+        self.0.lock().put(resource, object)
     }
 
     pub(crate) fn get(&self, resource: &str, name: &str) -> Option<Value> {
         let place = (resource.to_owned(), name.to_owned());
-        self.lock().all.get(&place).cloned()
+        self.0.lock().all.get(&place).cloned()
     }
 
     pub(crate) fn delete(&self, resource: &str, name: &str) -> Option<Value> {
         let place = (resource.to_owned(), name.to_owned());
-        self.lock().all.remove(&place)
+        self.0.lock().all.remove(&place)
     }
 
     pub(crate) fn forbid(&self, forbidden: &[&'static str]) {
-        self.lock().forbidden = forbidden.to_vec();
+        self.0.lock().forbidden = forbidden.to_vec();
     }
 
-    fn answer(&self, asked: &Asked) -> Answer {
+    fn answer(&self, asked: &ReceivedRequest) -> Answer {
         let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
         let Some((_, rest)) = path.split_once("/namespaces/a/") else {
             return Answer::Whole(404, status(404, "NotFound"));
@@ -79,7 +76,7 @@ impl Cluster {
             "GET" => self
                 .get(resource, name)
                 .map_or_else(absent, |it| Answer::Whole(200, it)),
-            "POST" if self.lock().forbidden.contains(&resource) => {
+            "POST" if self.0.lock().forbidden.contains(&resource) => {
                 Answer::Whole(403, status(403, "Forbidden"))
             }
             "POST" => {
@@ -127,7 +124,7 @@ impl Cluster {
             .split(',')
             .filter_map(|pair| pair.split_once('='))
             .collect();
-        let all = self.lock();
+        let all = self.0.lock();
         let of = all.all.iter().filter(|((kind, _), _)| kind == resource);
         let chosen = of.filter(|(_, object)| {
             let labels = &object["metadata"]["labels"];

@@ -36,7 +36,7 @@ const NAME: &str = "mcp-orchestrator-keeper";
 /// Time between SIGTERM and SIGKILL when the backend is gone.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 /// Delay between two checks for remaining processes.
-const PAUSE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Maximum number of passes that stop new processes before all are killed: a program may fork faster than it is
 /// killed.
 const FREEZE_PASSES: usize = 50;
@@ -189,11 +189,11 @@ fn obey(mut commands: UnixStream) {
     terminate();
     let deadline = Instant::now() + ORPHAN_GRACE;
     while Instant::now() < deadline && !below().is_empty() {
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(POLL_INTERVAL);
     }
     loop {
         kill();
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 

@@ -17,7 +17,7 @@ use self::environment::Environment;
 use self::lookup::{Lookup, LookupError};
 use super::Shared;
 use super::child::Live;
-use super::group::{Founder, Groups, pid};
+use super::group::{GroupFounder, Groups, pid};
 use super::http::Port;
 #[cfg(target_os = "linux")]
 use super::keeper;
@@ -63,7 +63,7 @@ pub(super) enum PlaceError {
 }
 
 /// A running child.
-pub(super) struct Placed {
+pub(super) struct RunningChild {
     pub(super) running: Running,
     pub(super) streams: Streams,
     pub(super) pid: u32,
@@ -78,7 +78,7 @@ struct Prepared {
     environment: Environment,
 }
 
-impl Placed {
+impl RunningChild {
     /// Starts the child. If that fails, nothing is left behind.
     pub(super) async fn new(shared: &Shared, live: &Live) -> Result<Self, PlaceError> {
         let (program, command) = command_of(live)?;
@@ -112,7 +112,7 @@ async fn kept(
     live: &Live,
     line: &CommandLine,
     port: Option<Port>,
-) -> Result<Placed, PlaceError> {
+) -> Result<RunningChild, PlaceError> {
     // The guard comes first, because it also deletes the secret files that are written next.
     let guarded = shared.guard.list(None, &shared.tasks, &shared.closing);
     guarded.await.map_err(PlaceError::Group)?;
@@ -131,7 +131,7 @@ async fn kept(
         .guard
         .list(Some(own), &shared.tasks, &shared.closing)
         .await;
-    Ok(Placed {
+    Ok(RunningChild {
         pid: kept.pid.unsigned_abs(),
         running: Running::kept(kept, Groups::new([own])),
         streams,
@@ -146,9 +146,9 @@ async fn grouped(
     live: &Live,
     line: &CommandLine,
     port: Option<Port>,
-) -> Result<Placed, PlaceError> {
+) -> Result<RunningChild, PlaceError> {
     // The guard comes first, because it also deletes the secret files that are written next.
-    let founder = Founder::new().map_err(PlaceError::Group)?;
+    let founder = GroupFounder::new().map_err(PlaceError::Group)?;
     let group = founder.id();
     let listed = shared
         .guard
@@ -171,7 +171,7 @@ async fn grouped(
         .await;
     founder.leave().await;
     let streams = Streams::of(&mut child);
-    Ok(Placed {
+    Ok(RunningChild {
         pid: child.id().unwrap_or_default(),
         running: Running::child(child, Groups::new([group, own])),
         streams,

@@ -1,8 +1,9 @@
 //! The connection pool of one endpoint.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::limits::{CONNECTION_IDLE_TIMEOUT, MAX_IDLE_CONNECTIONS};
@@ -92,7 +93,7 @@ impl Pool {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 
     fn take(&self) -> Option<Connection> {

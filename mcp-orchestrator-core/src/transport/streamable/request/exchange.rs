@@ -1,13 +1,20 @@
 //! A response in progress: its head, and its body in parts.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::CONTENT_ENCODING;
 
 use super::connections::Lease;
 use crate::error::{Error, ErrorKind, Result};
+use crate::jsonrpc::{Full, MessageMemory, Share};
 use crate::limits::{MAX_REFUSAL_BODY, REFUSAL_TIMEOUT};
 use crate::transport::http1::{Body, Broken, Coding, Decoded, Decoder, Head, Media};
+
+/// When a call may be repeated that failed because of the memory for its server's messages.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A response with an unread body. Dropping it closes the connection; [`release`](Self::release) keeps it.
 #[derive(Debug)]
@@ -104,8 +111,13 @@ impl Exchange {
         Error::new(ErrorKind::Protocol, text)
     }
 
-    /// Reads the whole body, up to `limit` bytes.
-    pub(crate) async fn whole(&mut self, limit: usize) -> Result<Bytes> {
+    /// Reads the whole body, up to `limit` bytes. Returns it with its share of `memory`.
+    pub(crate) async fn whole(
+        &mut self,
+        limit: usize,
+        memory: &Arc<MessageMemory>,
+    ) -> Result<(Bytes, Option<Share>)> {
+        let mut share = None;
         let too_large = || {
             let text = format!("the response is larger than {limit} bytes");
             Error::new(ErrorKind::Protocol, text)
@@ -117,16 +129,19 @@ impl Exchange {
                 .ok()
                 .filter(|length| *length <= limit);
             let length = length.ok_or_else(too_large)?;
-            return lease.connection.all(length).await.map_err(broken_off);
+            memory.grow(&mut share, length).map_err(overloaded)?;
+            let all = lease.connection.all(length).await.map_err(broken_off)?;
+            return Ok((all, share));
         }
         let Some(first) = self.chunk().await? else {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), None));
         };
         let Some(second) = self.chunk().await? else {
             return if first.len() > limit {
                 Err(too_large())
             } else {
-                Ok(first)
+                memory.grow(&mut share, first.len()).map_err(overloaded)?;
+                Ok((first, share))
             };
         };
         let mut all = BytesMut::from(&first[..]);
@@ -135,9 +150,10 @@ impl Exchange {
             if all.len() > limit {
                 return Err(too_large());
             }
+            memory.grow(&mut share, all.len()).map_err(overloaded)?;
             match self.chunk().await? {
                 Some(chunk) => all.extend_from_slice(&chunk),
-                None => return Ok(all.freeze()),
+                None => return Ok((all.freeze(), share)),
             }
         }
     }
@@ -192,6 +208,11 @@ impl Exchange {
             lease.give_back(self.head.keeps_for);
         }
     }
+}
+
+/// Returns the error of a call to a server whose messages take too much memory.
+pub(crate) fn overloaded(full: Full) -> Error {
+    Error::new(ErrorKind::Overloaded, full.to_string()).with_retry_after(RETRY_AFTER)
 }
 
 fn broken_off(error: Broken) -> Error {

@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Message, ParseError, batch};
+use crate::jsonrpc::{Message, ParseError, Share, batch};
 use crate::limits::{
     MAX_CALL_RATE, MAX_EMPTY_RESUMES, MAX_EVENT_FILLER, MAX_RESUMES, RECONNECT_MAX, WORK_QUANTUM,
 };
@@ -21,7 +21,7 @@ use crate::transport::sse::{Event, Parser};
 use crate::transport::streamable::Http;
 use crate::transport::streamable::conversation::Conversation;
 use crate::transport::streamable::request::connections::Repeat;
-use crate::transport::streamable::request::exchange::Exchange;
+use crate::transport::streamable::request::exchange::{Exchange, overloaded};
 use crate::transport::streamable::request::headers::Verb;
 use crate::transport::streamable::request::ids::Answers;
 
@@ -37,6 +37,8 @@ pub(crate) struct Events {
     exchange: Option<Exchange>,
     conversation: Option<Arc<Conversation>>,
     parser: Parser,
+    /// The memory of the event that is being received.
+    share: Option<Share>,
     /// The id of the call that this stream answers; `None` for the general stream.
     own: Option<OwnId>,
     /// An error response without an id, used as the answer if no better one arrives.
@@ -82,6 +84,7 @@ impl Events {
             exchange: Some(exchange),
             conversation,
             parser,
+            share: None,
             own: None,
             unnamed: None,
             batch: VecDeque::new(),
@@ -160,6 +163,8 @@ impl Events {
                 // A chunk can hold half a megabyte.
                 let piece = self.unparsed.len().min(WORK_QUANTUM);
                 self.parser.push(self.unparsed.split_to(piece));
+                let grown = self.http.memory.grow(&mut self.share, self.parser.size());
+                grown.map_err(|full| self.http.placed(overloaded(full)))?;
                 self.turns.spend(piece).await;
                 continue;
             }
@@ -210,7 +215,10 @@ impl Events {
         let size = event.data.len();
         if size > 0 && matches!(&event.name[..], "" | "message") {
             match Message::received(event.data.clone()) {
-                Ok(message) => return self.accept(message),
+                Ok(message) => {
+                    let share = self.share.take().map(Arc::new);
+                    return self.accept(message.holding(share));
+                }
                 Err(ParseError::Batch) => self.batch.extend(batch(&event.data)),
                 Err(error) => {
                     tracing::debug!(server = %self.http.place.server, %error, "an event that is no message was passed over");
@@ -233,7 +241,7 @@ impl Events {
                 if answers == Answers::Unnamed {
                     self.unnamed.get_or_insert(message);
                 } else {
-                    tracing::debug!(server = %self.http.place.server, "an answer to another request was passed over");
+                    tracing::debug!(server = %self.http.place.server, "skipped a response to another request");
                 }
                 return None;
             }

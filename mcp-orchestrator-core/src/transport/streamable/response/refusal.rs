@@ -61,8 +61,9 @@ impl Http {
         }
         let after = retry_after(&exchange.head);
         let (body, read) = if exchange.is_json() {
-            let body = exchange.whole(self.message_bytes).await;
-            (body.map_err(|error| self.placed(error))?, Some(exchange))
+            let body = exchange.whole(self.message_bytes, &self.memory).await;
+            let (body, _) = body.map_err(|error| self.placed(error))?;
+            (body, Some(exchange))
         } else {
             (exchange.explanation().await, None)
         };

@@ -11,7 +11,7 @@ use super::refusal::{Loss, Refusal, loss_under_success};
 use super::server_requests::ask;
 use crate::call::{Reply, ReplyItem, ServerRequest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Kind, Message};
+use crate::jsonrpc::{Kind, Message, Share};
 use crate::protocol::method;
 use crate::transport::own_id::OwnId;
 use crate::transport::quoted::quoted;
@@ -37,13 +37,13 @@ impl Http {
         conversation: Option<&Arc<Conversation>>,
     ) -> Result<Answer> {
         let Some(response) = exchange else {
-            return Err(Error::new(ErrorKind::Internal, "an answer was read twice"));
+            return Err(Error::new(ErrorKind::Internal, "a response was read twice"));
         };
         if !response.is_json() || !response.head.status.is_success() {
             return Box::pin(self.other_answer(exchange.take(), own, conversation)).await;
         }
-        let body = response.whole(self.message_bytes).await;
-        let body = body.map_err(|error| self.placed(error))?;
+        let body = response.whole(self.message_bytes, &self.memory).await;
+        let (body, share) = body.map_err(|error| self.placed(error))?;
         match Message::parse(body.clone()) {
             // The common case: one message with exactly our id.
             Ok(message)
@@ -51,9 +51,10 @@ impl Http {
                     && message.id().is_some_and(|id| *id.as_bytes() == *own) =>
             {
                 response.release();
+                let message = message.holding(share.map(Arc::new));
                 Ok(answered(Vec::new(), message))
             }
-            _ => self.sorted(response, &body, own, conversation),
+            _ => self.sorted(response, (&body, share), own, conversation),
         }
     }
 
@@ -65,7 +66,7 @@ impl Http {
         conversation: Option<&Arc<Conversation>>,
     ) -> Result<Answer> {
         let Some(mut exchange) = exchange else {
-            return Err(Error::new(ErrorKind::Internal, "an answer was read twice"));
+            return Err(Error::new(ErrorKind::Internal, "a response was read twice"));
         };
         let status = exchange.head.status;
         if status.is_success() && exchange.is_events() {
@@ -80,9 +81,9 @@ impl Http {
                 self.refusal(exchange, &own).await?,
             )));
         }
-        let body = exchange.whole(self.message_bytes).await;
-        let body = body.map_err(|error| self.placed(error))?;
-        self.sorted(&mut exchange, &body, own, conversation)
+        let body = exchange.whole(self.message_bytes, &self.memory).await;
+        let (body, share) = body.map_err(|error| self.placed(error))?;
+        self.sorted(&mut exchange, (&body, share), own, conversation)
     }
 
     /// Finds the response in a body that holds more than that. A connection that delivered a response to another
@@ -90,12 +91,14 @@ impl Http {
     fn sorted(
         self: &Arc<Self>,
         exchange: &mut Exchange,
-        body: &Bytes,
+        (body, share): (&Bytes, Option<Share>),
         own: OwnId,
         conversation: Option<&Arc<Conversation>>,
     ) -> Result<Answer> {
         let (mut before, mut unnamed, mut foreign) = (Vec::new(), None, false);
+        let share = share.map(Arc::new);
         for message in Message::received_all(body).unwrap_or_default() {
+            let message = message.holding(share.clone());
             if !message.is_response() {
                 before.extend(self.item(message, conversation));
                 continue;

@@ -46,7 +46,7 @@ pub(crate) struct Session {
     /// `true` once unsolicited messages are wanted; they are sent to `inbox`.
     listening: AtomicBool,
     inbox: Inbox,
-    streams: std::sync::Mutex<JoinSet<()>>,
+    streams: parking_lot::Mutex<JoinSet<()>>,
 }
 
 impl Session {
@@ -59,7 +59,7 @@ impl Session {
             opening: Mutex::new(()),
             listening: AtomicBool::new(false),
             inbox,
-            streams: std::sync::Mutex::default(),
+            streams: parking_lot::Mutex::default(),
         }
     }
 
@@ -163,10 +163,7 @@ impl Session {
         let Some(conversation) = self.open.swap(None) else {
             return;
         };
-        self.streams
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .abort_all();
+        self.streams.lock().abort_all();
         self.end(conversation);
     }
 
@@ -285,7 +282,7 @@ impl Session {
             hello,
             over: CancellationToken::new(),
             asking: AtomicUsize::new(0),
-            probed: std::sync::Mutex::new(None),
+            probed: parking_lot::Mutex::new(None),
         };
         tell(
             &self.http,
@@ -299,10 +296,7 @@ impl Session {
     /// Reads the general stream until the session ends.
     fn stream(&self, conversation: Arc<Conversation>, opened: Option<Exchange>) {
         let (http, inbox) = (Arc::clone(&self.http), self.inbox.clone());
-        let mut streams = self
-            .streams
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut streams = self.streams.lock();
         while streams.try_join_next().is_some() {}
         streams.spawn(general(http, conversation, opened, inbox));
     }

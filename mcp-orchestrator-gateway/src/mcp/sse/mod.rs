@@ -10,7 +10,7 @@ mod handler;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -25,6 +25,7 @@ use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::protocol::Era;
 use mcp_orchestrator_core::seal::random_text;
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 pub(crate) use self::handler::MESSAGES;
@@ -33,7 +34,7 @@ use crate::limits::{MAX_SSE_CALLS, MAX_SSE_QUEUE, MAX_SSE_STREAMS, MAX_SSE_STREA
 use crate::mcp::respond;
 
 /// A client's call: the request's id as JSON, and the future that answers it.
-pub(crate) type Work = (String, BoxFuture<'static, Result<Reply>>);
+pub(crate) type QueuedCall = (String, BoxFuture<'static, Result<Reply>>);
 
 /// The open streams, keyed by the last segment of the address that takes their messages.
 #[derive(Debug, Default)]
@@ -48,24 +49,20 @@ pub(crate) struct Channel {
     /// The admission of the request that opened the stream.
     grant: Arc<dyn Grant>,
     session: Mutex<Option<SessionId>>,
-    work: mpsc::Sender<Work>,
+    work: mpsc::Sender<QueuedCall>,
 }
 
 impl Channel {
     /// The session that the client has begun, if any.
     pub(crate) fn session(&self) -> Option<SessionId> {
-        self.locked().clone()
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Option<SessionId>> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+        self.session.lock().clone()
     }
 
     /// Queues a call to be answered on the stream.
     ///
     /// # Errors
     /// If too many calls wait, or the stream has ended.
-    pub(crate) fn answer(&self, work: Work) -> Result<()> {
+    pub(crate) fn answer(&self, work: QueuedCall) -> Result<()> {
         self.work.try_send(work).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::new(
                 ErrorKind::Overloaded,
@@ -85,13 +82,9 @@ pub(crate) fn no_stream() -> Error {
 }
 
 impl SseClients {
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<Channel>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns the open stream with this id.
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Channel>> {
-        self.locked().get(id).cloned()
+        self.0.lock().get(id).cloned()
     }
 
     /// Opens a stream. Its messages are sent to `messages` followed by its id.
@@ -113,7 +106,7 @@ impl SseClients {
             session: Mutex::default(),
             work,
         });
-        let mut all = self.locked();
+        let mut all = self.0.lock();
         let own = all
             .values()
             .filter(|one| one.principal.id == channel.principal.id);
@@ -142,7 +135,7 @@ impl SseClients {
 }
 
 /// An event of a stream.
-enum Said {
+enum StreamEvent {
     /// A message of a call or of the general stream.
     Message(Bytes),
     /// A call has begun a session.
@@ -156,8 +149,8 @@ struct Driver {
     clients: Arc<SseClients>,
     orchestrator: Orchestrator,
     channel: Arc<Channel>,
-    queue: mpsc::Receiver<Work>,
-    running: SelectAll<BoxStream<'static, Said>>,
+    queue: mpsc::Receiver<QueuedCall>,
+    running: SelectAll<BoxStream<'static, StreamEvent>>,
     keep_alive: Duration,
 }
 
@@ -175,14 +168,14 @@ impl Driver {
             let room = self.running.len() < MAX_SSE_CALLS;
             tokio::select! {
                 Some(said) = self.running.next(), if !self.running.is_empty() => match said {
-                    Said::Message(message) => {
+                    StreamEvent::Message(message) => {
                         let mut out = BytesMut::with_capacity(message.len() + 32);
                         event(&mut out, "message", &message);
                         return Some(out.freeze());
                     }
-                    Said::Begun(session) => self.begun(session),
-                    Said::Ended(session) if self.is_over(&session) => return None,
-                    Said::Ended(_) => {}
+                    StreamEvent::Begun(session) => self.begun(session),
+                    StreamEvent::Ended(session) if self.is_over(&session) => return None,
+                    StreamEvent::Ended(_) => {}
                 },
                 Some((id, call)) = self.queue.recv(), if room => self.running.push(said(id, call)),
                 () = tokio::time::sleep(self.keep_alive) => {
@@ -194,7 +187,7 @@ impl Driver {
 
     /// Adds messages that belong to no call to the stream, which now has a session.
     fn begun(&mut self, session: SessionId) {
-        let before = self.channel.locked().replace(session.clone());
+        let before = self.channel.session.lock().replace(session.clone());
         if let Some(before) = before {
             self.end(&before);
         }
@@ -210,11 +203,11 @@ impl Driver {
         let messages = general.into_stream().flat_map(|reply| match reply {
             Ok(reply) => messages("null".to_owned(), reply),
             Err(error) => {
-                tracing::debug!(%error, "an HTTP+SSE client hears what belongs to no call no more");
+                tracing::debug!(%error, "an HTTP+SSE client no longer receives messages that belong to no call");
                 stream::empty().boxed()
             }
         });
-        let ended = stream::once(std::future::ready(Said::Ended(session)));
+        let ended = stream::once(std::future::ready(StreamEvent::Ended(session)));
         self.running.push(messages.chain(ended).boxed());
     }
 
@@ -237,7 +230,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.clients.locked().remove(&self.channel.id);
+        self.clients.0.lock().remove(&self.channel.id);
         if let Some(session) = self.channel.session() {
             self.end(&session);
         }
@@ -245,10 +238,10 @@ impl Drop for Driver {
 }
 
 /// Returns the events of one call.
-fn said(id: String, call: BoxFuture<'static, Result<Reply>>) -> BoxStream<'static, Said> {
+fn said(id: String, call: BoxFuture<'static, Result<Reply>>) -> BoxStream<'static, StreamEvent> {
     let all = call.into_stream().flat_map(move |answer| match answer {
         Ok(reply) => {
-            let begun = reply.session.clone().map(Said::Begun);
+            let begun = reply.session.clone().map(StreamEvent::Begun);
             // Emits the session first, so that it is registered before the client learns its id.
             stream::iter(begun)
                 .chain(messages(id.clone(), reply))
@@ -256,19 +249,21 @@ fn said(id: String, call: BoxFuture<'static, Result<Reply>>) -> BoxStream<'stati
         }
         Err(error) => {
             let body = errors::json(&error, &id, Era::Legacy);
-            stream::iter([Said::Message(body)]).boxed()
+            stream::iter([StreamEvent::Message(body)]).boxed()
         }
     });
     all.boxed()
 }
 
-fn messages(id: String, reply: Reply) -> BoxStream<'static, Said> {
+fn messages(id: String, reply: Reply) -> BoxStream<'static, StreamEvent> {
     let all = reply.filter_map(move |item| {
         std::future::ready(match item {
             ReplyItem::Notification(message) | ReplyItem::Response(message) => {
-                Some(Said::Message(message.into_bytes()))
+                Some(StreamEvent::Message(message.into_bytes()))
             }
-            ReplyItem::Failed(error) => Some(Said::Message(errors::json(&error, &id, Era::Legacy))),
+            ReplyItem::Failed(error) => {
+                Some(StreamEvent::Message(errors::json(&error, &id, Era::Legacy)))
+            }
             // Only sessions can receive requests; dropping this one refuses it.
             ReplyItem::Request(_) => None,
         })

@@ -1,6 +1,5 @@
 //! TCP connections: to a child process that listens on a port, and underneath TLS to a remote server.
 
-use crate::limits::OUTBOUND_CONNECT_TIMEOUT;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -15,6 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::{BoxedIo, Connect};
+use crate::limits::OUTBOUND_CONNECT_TIMEOUT;
 
 /// How long to wait for one address before the next is tried concurrently (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);

@@ -5,27 +5,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 /// The scope for a refresh token, at issuers that support it.
-pub(super) const OFFLINE: &str = "offline_access";
+pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// The parts of an authorization URL.
-pub(super) struct Page<'a> {
-    pub(super) address: &'a str,
-    pub(super) client: &'a str,
-    pub(super) redirect_uri: &'a str,
-    pub(super) state: &'a str,
-    pub(super) verifier: &'a str,
-    pub(super) resource: Option<&'a str>,
+pub(crate) struct AuthorizationUrl<'a> {
+    pub(crate) endpoint: &'a str,
+    pub(crate) client_id: &'a str,
+    pub(crate) redirect_uri: &'a str,
+    pub(crate) state: &'a str,
+    /// The PKCE code verifier.
+    pub(crate) verifier: &'a str,
+    /// Binds an ID token to the sign-in.
+    pub(crate) nonce: Option<&'a str>,
+    pub(crate) resource: Option<&'a str>,
     /// Configured parameters, which are added or replace ours.
-    pub(super) more: &'a [(String, String)],
+    pub(crate) extra: &'a [(String, String)],
 }
 
-impl Page<'_> {
+impl AuthorizationUrl<'_> {
     /// Returns the authorization URL. `None` if the endpoint is not a valid URL.
-    pub(super) fn url(&self, scopes: &[String]) -> Option<String> {
+    pub(crate) fn build(&self, scopes: &[String]) -> Option<String> {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier));
         let mut parameters = vec![
             ("response_type", "code"),
-            ("client_id", self.client),
+            ("client_id", self.client_id),
             ("redirect_uri", self.redirect_uri),
             ("state", self.state),
             ("code_challenge", &challenge),
@@ -35,15 +38,16 @@ impl Page<'_> {
         if !scope.is_empty() {
             parameters.push(("scope", &scope));
         }
-        if scopes.iter().any(|scope| scope == OFFLINE) {
+        if scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
             // OpenID Connect returns no refresh token without this.
             parameters.push(("prompt", "consent"));
         }
+        parameters.extend(self.nonce.map(|nonce| ("nonce", nonce)));
         parameters.extend(self.resource.map(|resource| ("resource", resource)));
-        parameters.retain(|(name, _)| !self.more.iter().any(|(configured, _)| configured == name));
-        let more = self.more.iter();
-        parameters.extend(more.map(|(name, value)| (name.as_str(), value.as_str())));
-        with_query(self.address, &parameters)
+        parameters.retain(|(name, _)| !self.extra.iter().any(|(configured, _)| configured == name));
+        let extra = self.extra.iter();
+        parameters.extend(extra.map(|(name, value)| (name.as_str(), value.as_str())));
+        with_query(self.endpoint, &parameters)
     }
 }
 

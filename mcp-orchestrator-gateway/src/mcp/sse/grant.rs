@@ -35,7 +35,7 @@ impl Grant for OnStream {
 }
 
 /// A message that was admitted to a stream.
-pub(super) struct Sent {
+pub(super) struct AdmittedMessage {
     orchestrator: Orchestrator,
     admission: Admission,
     principal: Arc<Principal>,
@@ -55,13 +55,13 @@ impl Gate {
         parts: Parts,
         who: &Authenticated,
         seen: u64,
-    ) -> Sent {
+    ) -> AdmittedMessage {
         let by = (&who.principal, who.expires_at);
         let grant = OnStream {
             stream: Arc::clone(&channel.grant),
             message: self.admission.grant(&parts, &channel.gateway, by),
         };
-        Sent {
+        AdmittedMessage {
             orchestrator: self.orchestrator.clone(),
             admission: self.admission.clone(),
             principal: Arc::clone(&who.principal),
@@ -74,7 +74,7 @@ impl Gate {
     }
 }
 
-impl Sent {
+impl AdmittedMessage {
     /// Binds the session to this message, and thereby to its stream.
     pub(super) fn bind(&self, session: &SessionId) {
         let authorization = self.parts.headers.get(AUTHORIZATION);

@@ -8,24 +8,24 @@ use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::Members;
-use crate::credential::oauth::errors::code;
+use super::error_text::error_code;
+use super::members::Members;
 use crate::fetch::Answer;
 use crate::header_value;
 use crate::limits::{MAX_ISSUER_RETRY_AFTER, MAX_TOKEN_LEN};
 
 /// A token and its properties.
-pub(in crate::credential::oauth) struct Token {
-    pub(in crate::credential::oauth) access: SecretString,
-    pub(in crate::credential::oauth) refresh: Option<SecretString>,
-    pub(in crate::credential::oauth) life: Option<Duration>,
+pub(crate) struct Token {
+    pub(crate) access: SecretString,
+    pub(crate) refresh: Option<SecretString>,
+    pub(crate) life: Option<Duration>,
     /// The granted scopes. `None`: the requested scopes were granted.
-    pub(in crate::credential::oauth) scopes: Option<Vec<String>>,
+    pub(crate) scopes: Option<Vec<String>>,
 }
 
 /// Why no token was returned.
 #[derive(Debug)]
-pub(in crate::credential::oauth) enum Refusal {
+pub(crate) enum Refusal {
     /// The issuer's error code; a retry would not help.
     Final(String),
     /// The failure may be temporary.
@@ -64,10 +64,11 @@ const NESTED: [&str; 5] = ["authed_user", "data", "token", "result", "response"]
 
 /// The members of a response.
 #[derive(Default)]
-struct Given {
+struct ResponseMembers {
     access: Option<SecretString>,
     kind: Option<String>,
     refresh: Option<SecretString>,
+    id_token: Option<SecretString>,
     life: Option<Duration>,
     scopes: Option<Vec<String>>,
     error: Option<String>,
@@ -77,9 +78,9 @@ struct Given {
 ///
 /// # Errors
 /// The reason why it holds no token.
-pub(in crate::credential::oauth) fn token_answer(answer: &Answer) -> Result<Token, Refusal> {
+pub(crate) fn token_answer(answer: &Answer) -> Result<Token, Refusal> {
     let status = answer.status;
-    let Some(given) = Given::read(answer) else {
+    let Some(given) = ResponseMembers::read(answer) else {
         return Err(unreadable(answer));
     };
     let passing = |why: String| Refusal::Passing {
@@ -88,15 +89,7 @@ pub(in crate::credential::oauth) fn token_answer(answer: &Answer) -> Result<Toke
     };
     let access = given.access.filter(|_| status.is_success());
     let Some(access) = access else {
-        return Err(match given.error {
-            Some(error) if is_final(status, &error) => Refusal::Final(code(&error)),
-            Some(error) => passing(format!(
-                "it answered HTTP {} ({})",
-                status.as_u16(),
-                code(&error)
-            )),
-            None => unreadable(answer),
-        });
+        return Err(refusal(answer, given.error));
     };
     let kind = given.kind.unwrap_or_default().to_ascii_lowercase();
     if UNUSABLE.contains(&kind.as_str()) {
@@ -119,6 +112,40 @@ pub(in crate::credential::oauth) fn token_answer(answer: &Answer) -> Result<Toke
     })
 }
 
+/// Parses the response of a token endpoint to a sign-in and returns the ID token.
+///
+/// # Errors
+/// The reason why it holds none.
+pub(crate) fn id_token_answer(answer: &Answer) -> Result<SecretString, Refusal> {
+    let Some(given) = ResponseMembers::read(answer) else {
+        return Err(unreadable(answer));
+    };
+    match given.id_token.filter(|_| answer.status.is_success()) {
+        Some(id_token) => Ok(id_token),
+        None if given.access.is_some() => Err(Refusal::Foreign(
+            "the response contains no ID token".to_owned(),
+        )),
+        None => Err(refusal(answer, given.error)),
+    }
+}
+
+/// Classifies a response that holds no token, by its error code.
+fn refusal(answer: &Answer, error: Option<String>) -> Refusal {
+    let status = answer.status;
+    match error {
+        Some(error) if is_final(status, &error) => Refusal::Final(error_code(&error)),
+        Some(error) => Refusal::Passing {
+            why: format!(
+                "it returned HTTP {} ({})",
+                status.as_u16(),
+                error_code(&error)
+            ),
+            after: retry_after(&answer.headers),
+        },
+        None => unreadable(answer),
+    }
+}
+
 /// Returns `true` if an error code means that a retry would not help.
 fn is_final(status: StatusCode, error: &str) -> bool {
     let busy = status.is_server_error()
@@ -139,18 +166,18 @@ fn unreadable(answer: &Answer) -> Refusal {
         || status == StatusCode::REQUEST_TIMEOUT;
     if busy {
         return Refusal::Passing {
-            why: format!("it answered HTTP {}", status.as_u16()),
+            why: format!("it returned HTTP {}", status.as_u16()),
             after: retry_after(&answer.headers),
         };
     }
     Refusal::Foreign(if status.is_success() {
-        "its answer holds neither a token nor a reason".to_owned()
+        "the response contains neither a token nor an error code".to_owned()
     } else {
-        format!("it answered HTTP {} without a reason", status.as_u16())
+        format!("it returned HTTP {} without a reason", status.as_u16())
     })
 }
 
-impl Given {
+impl ResponseMembers {
     fn read(answer: &Answer) -> Option<Self> {
         match Members::read(&answer.body) {
             Some(members) => Some(Self::of_json(&members)),
@@ -181,6 +208,7 @@ impl Given {
             access: secret(["access_token", "accessToken"]).map(|text| text.0),
             kind: members.text("token_type"),
             refresh: secret(["refresh_token", "refreshToken"]).map(|text| text.0),
+            id_token: secret(["id_token", "idToken"]).map(|text| text.0),
             life: life.or_else(|| members.life("expiresIn")),
             scopes: members.words("scope"),
             error: error.or_else(|| members.text("errorCode")),

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::value::RawValue;
 
-use crate::credential::secret_json::SecretText;
 use crate::limits::{MAX_OAUTH_LIST, MAX_OAUTH_TEXT_LEN};
+use crate::secret_json::SecretText;
 
 /// Maximum accepted lifetime of a token or a client.
 const MAX_LIFE: Duration = Duration::from_hours(24 * 3660);

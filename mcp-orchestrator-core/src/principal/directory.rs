@@ -4,12 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 
-use super::{Authenticated, Authenticator, Principal, PrincipalKind};
-use crate::credential::Owner;
-use crate::error::Result;
-use crate::id::{PrincipalId, TeamId};
+use super::{Principal, PrincipalKind};
+use crate::id::{Owner, PrincipalId, TeamId};
 
 /// Configured teams and admins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,7 +115,7 @@ impl Directory {
     }
 
     /// Like [`complete`](Self::complete). Also returns `true` if the directory lists the user as an admin.
-    fn known(&self, principal: Arc<Principal>) -> (Arc<Principal>, bool) {
+    pub(crate) fn known(&self, principal: Arc<Principal>) -> (Arc<Principal>, bool) {
         let index = self.0.load();
         let is_admin = index.is_admin(&principal);
         (index.complete(principal), is_admin)
@@ -175,34 +172,6 @@ fn left(
     left
 }
 
-/// Wraps an authenticator and adds teams and administrative access from a directory.
-#[derive(Clone, Debug)]
-pub struct WithDirectory<A> {
-    inner: A,
-    directory: Arc<Directory>,
-}
-
-impl<A: Authenticator> WithDirectory<A> {
-    /// Wraps `inner`.
-    pub fn new(inner: A, directory: Arc<Directory>) -> Self {
-        Self { inner, directory }
-    }
-}
-
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl<A: Authenticator> Authenticator for WithDirectory<A> {
-    async fn authenticate(&self, parts: &http::request::Parts) -> Result<Option<Authenticated>> {
-        let Some(mut who) = self.inner.authenticate(parts).await? else {
-            return Ok(None);
-        };
-        let (principal, is_admin) = self.directory.known(who.principal);
-        who.principal = principal;
-        who.admin = who.admin || is_admin;
-        Ok(Some(who))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_principal_has_left_what_the_directory_took_away() {
+    fn renewed_principal_loses_teams_removed_from_the_directory() {
         let directory = Directory::new(&people());
         let bob = directory.complete(user("bob", &["x"]));
         let teams = |principal: &Arc<Principal>| -> Vec<String> {

@@ -6,19 +6,26 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::byte_serialize;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use secrecy::ExposeSecret as _;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue, InvalidHeaderValue};
 use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::client::Client;
-use super::documents::IssuerMetadata;
-use super::errors::OAuthError;
+use super::issuer::IssuerMetadata;
 use crate::server::ClientAuth;
 
-/// The authentication method that is tried first.
+/// A client at an issuer.
+#[derive(Clone, Copy)]
+pub(crate) struct ClientCredentials<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) secret: Option<&'a SecretString>,
+    /// The authentication method that is tried first.
+    pub(crate) method: AuthMethod,
+}
+
+/// An authentication method of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Proof {
+pub(crate) enum AuthMethod {
     #[serde(rename = "none")]
     None,
     #[serde(rename = "client_secret_basic")]
@@ -27,8 +34,8 @@ pub(super) enum Proof {
     Post,
 }
 
-impl Proof {
-    pub(super) fn as_str(self) -> &'static str {
+impl AuthMethod {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Basic => "client_secret_basic",
@@ -36,24 +43,24 @@ impl Proof {
         }
     }
 
-    pub(super) fn of(word: &str) -> Option<Self> {
+    pub(crate) fn of(word: &str) -> Option<Self> {
         let all = [Self::None, Self::Basic, Self::Post];
-        all.into_iter().find(|proof| proof.as_str() == word)
+        all.into_iter().find(|method| method.as_str() == word)
     }
 
     /// Returns the best method that the issuer accepts.
-    pub(super) fn choose(issuer: &IssuerMetadata, among: &[Self]) -> Self {
+    pub(crate) fn choose(issuer: &IssuerMetadata, among: &[Self]) -> Self {
         let taken = issuer.token_endpoint_auth_methods_supported.as_deref();
         // RFC 8414: the default if the metadata does not name any.
         let Some(taken) = taken else {
             return Self::Basic;
         };
-        let takes = |proof: &&Self| taken.iter().any(|word| word == proof.as_str());
+        let takes = |method: &&Self| taken.iter().any(|word| word == method.as_str());
         among.iter().find(takes).copied().unwrap_or(Self::Basic)
     }
 }
 
-impl From<ClientAuth> for Proof {
+impl From<ClientAuth> for AuthMethod {
     fn from(auth: ClientAuth) -> Self {
         match auth {
             ClientAuth::None => Self::None,
@@ -80,45 +87,44 @@ pub(super) enum Attempt {
 
 impl Attempt {
     /// Returns the ways to try, in order.
-    pub(super) fn all(client: &Client, configured: Option<ClientAuth>) -> Vec<Self> {
-        let first = configured.map_or(client.proof, Proof::from);
-        let Some(secret) = &client.secret else {
+    pub(super) fn all(client: ClientCredentials<'_>, configured: Option<AuthMethod>) -> Vec<Self> {
+        let first = configured.unwrap_or(client.method);
+        let Some(secret) = client.secret else {
             return vec![Self::Id];
         };
         let mut all = match first {
-            Proof::None => return vec![Self::Id],
-            Proof::Basic => vec![Self::BasicAndId, Self::Basic],
-            Proof::Post => vec![Self::Post],
+            AuthMethod::None => return vec![Self::Id],
+            AuthMethod::Basic => vec![Self::BasicAndId, Self::Basic],
+            AuthMethod::Post => vec![Self::Post],
         };
-        let secret = secret.0.expose_secret();
+        let secret = secret.expose_secret();
         let is_plain = |text: &str| byte_serialize(text.as_bytes()).collect::<String>() == text;
-        if first == Proof::Basic && !(is_plain(&client.id) && is_plain(secret)) {
+        if first == AuthMethod::Basic && !(is_plain(client.id) && is_plain(secret)) {
             all.push(Self::Plain);
         }
         match first {
             _ if configured.is_some() => {}
-            Proof::Post => all.push(Self::BasicAndId),
+            AuthMethod::Post => all.push(Self::BasicAndId),
             _ => all.push(Self::Post),
         }
         all
     }
 
     /// Returns the method to store if this attempt was accepted.
-    pub(super) fn proof(self) -> Proof {
+    pub(super) fn method(self) -> AuthMethod {
         match self {
-            Self::Id => Proof::None,
-            Self::BasicAndId | Self::Basic | Self::Plain => Proof::Basic,
-            Self::Post => Proof::Post,
+            Self::Id => AuthMethod::None,
+            Self::BasicAndId | Self::Basic | Self::Plain => AuthMethod::Basic,
+            Self::Post => AuthMethod::Post,
         }
     }
 
     /// Returns the `Authorization` header of this attempt, if it uses one.
     pub(super) fn header(
         self,
-        client: &Client,
-    ) -> Result<Option<(HeaderName, HeaderValue)>, OAuthError> {
-        let secret = client.secret.as_ref();
-        let Some(secret) = secret.map(|secret| secret.0.expose_secret()) else {
+        client: ClientCredentials<'_>,
+    ) -> Result<Option<(HeaderName, HeaderValue)>, InvalidHeaderValue> {
+        let Some(secret) = client.secret.map(|secret| secret.expose_secret()) else {
             return Ok(None);
         };
         let value = match self {
@@ -128,28 +134,29 @@ impl Attempt {
                 let encoded = |text: &str| {
                     Zeroizing::new(byte_serialize(text.as_bytes()).collect::<String>())
                 };
-                basic(&encoded(&client.id), &encoded(secret))
+                basic(&encoded(client.id), &encoded(secret))
             }
-            Self::Plain => basic(&client.id, secret),
+            Self::Plain => basic(client.id, secret),
         };
         Ok(Some((AUTHORIZATION, value?)))
     }
 
     /// Returns the form members of this attempt.
-    pub(super) fn members(self, client: &Client) -> impl Iterator<Item = (&str, &str)> {
-        let id = (self != Self::Basic && self != Self::Plain)
-            .then_some(("client_id", client.id.as_str()));
-        let secret = client.secret.as_ref().filter(|_| self == Self::Post);
-        let secret = secret.map(|secret| ("client_secret", secret.0.expose_secret()));
+    pub(super) fn members<'a>(
+        self,
+        client: ClientCredentials<'a>,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let id = (self != Self::Basic && self != Self::Plain).then_some(("client_id", client.id));
+        let secret = client.secret.filter(|_| self == Self::Post);
+        let secret = secret.map(|secret| ("client_secret", secret.expose_secret()));
         id.into_iter().chain(secret)
     }
 }
 
-fn basic(id: &str, secret: &str) -> Result<HeaderValue, OAuthError> {
+fn basic(id: &str, secret: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let pair = Zeroizing::new(format!("{id}:{secret}"));
     let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-    let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| OAuthError::Refused("the client's secret cannot be sent".to_owned()))?;
+    let mut value = HeaderValue::from_str(&text)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -157,46 +164,52 @@ fn basic(id: &str, secret: &str) -> Result<HeaderValue, OAuthError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::secret_json::SecretText;
 
-    fn client(secret: Option<&str>, proof: Proof) -> Client {
-        Client {
-            id: "id:1".to_owned(),
-            secret: secret.map(|secret| SecretText(secret.into())),
-            proof,
+    fn client(secret: Option<&SecretString>, method: AuthMethod) -> ClientCredentials<'_> {
+        ClientCredentials {
+            id: "id:1",
+            secret,
+            method,
         }
     }
 
     #[test]
     fn client_is_sent_in_every_form_issuers_accept() {
         use Attempt as A;
-        let all = |secret, proof, configured| A::all(&client(secret, proof), configured);
-        let (basic, post) = (Some(ClientAuth::Basic), Some(ClientAuth::Post));
+        let known = SecretString::from("s");
+        let all = |secret: Option<()>, method, configured| {
+            A::all(client(secret.map(|()| &known), method), configured)
+        };
+        let (basic, post) = (Some(AuthMethod::Basic), Some(AuthMethod::Post));
         assert_eq!(
-            all(Some("s"), Proof::Basic, None),
+            all(Some(()), AuthMethod::Basic, None),
             [A::BasicAndId, A::Basic, A::Plain, A::Post]
         );
-        assert_eq!(all(Some("s"), Proof::Post, None), [A::Post, A::BasicAndId]);
-        assert_eq!(all(Some("s"), Proof::Basic, post), [A::Post]);
         assert_eq!(
-            all(Some("s"), Proof::Post, basic),
+            all(Some(()), AuthMethod::Post, None),
+            [A::Post, A::BasicAndId]
+        );
+        assert_eq!(all(Some(()), AuthMethod::Basic, post), [A::Post]);
+        assert_eq!(
+            all(Some(()), AuthMethod::Post, basic),
             [A::BasicAndId, A::Basic, A::Plain]
         );
-        assert_eq!(all(Some("s"), Proof::None, None), [A::Id]);
-        assert_eq!(all(None, Proof::Basic, basic), [A::Id]);
+        assert_eq!(all(Some(()), AuthMethod::None, None), [A::Id]);
+        assert_eq!(all(None, AuthMethod::Basic, basic), [A::Id]);
     }
 
     #[test]
     fn client_secret_is_sent_in_one_place_and_encoded() {
-        let client = client(Some("p w"), Proof::Basic);
-        let header = |attempt: Attempt| attempt.header(&client).unwrap().map(|(_, value)| value);
+        let secret = SecretString::from("p w");
+        let client = client(Some(&secret), AuthMethod::Basic);
+        let header = |attempt: Attempt| attempt.header(client).unwrap().map(|(_, value)| value);
         let value = header(Attempt::BasicAndId).unwrap();
         assert_eq!(value, format!("Basic {}", STANDARD.encode("id%3A1:p+w")));
         assert!(value.is_sensitive());
         let value = header(Attempt::Plain).unwrap();
         assert_eq!(value, format!("Basic {}", STANDARD.encode("id:1:p w")));
         assert_eq!(header(Attempt::Post), None);
-        let members = |attempt: Attempt| attempt.members(&client).collect::<Vec<_>>();
+        let members = |attempt: Attempt| attempt.members(client).collect::<Vec<_>>();
         assert_eq!(members(Attempt::BasicAndId), [("client_id", "id:1")]);
         assert_eq!(
             members(Attempt::Post),

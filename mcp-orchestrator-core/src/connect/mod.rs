@@ -1,5 +1,7 @@
 //! Connections to an HTTP instance, and the headers sent with every request.
 
+mod tcp;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +9,10 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use self::tcp::TcpConnect;
+#[cfg(feature = "outbound")]
+pub(crate) use self::tcp::connect_any;
 
 /// A byte stream to an instance.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
