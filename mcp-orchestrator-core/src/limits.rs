@@ -350,6 +350,8 @@ limits! {
 
     /// Size of a configuration file, or of a file that it refers to.
     MAX_CONFIG_FILE_LEN: Bytes = 8 * 1024 * 1024;
+    /// Time in which a configuration file that is a pipe must be written.
+    CONFIG_PIPE_TIMEOUT: Time = Duration::from_secs(5);
     /// Values and keys in a configuration file; an alias counts each time it is used.
     MAX_CONFIG_NODES: Count = 200_000;
     /// Nesting depth of a configuration file.

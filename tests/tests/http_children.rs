@@ -15,7 +15,7 @@ use std::time::Duration;
 use mcp_orchestrator_core::server::{Launch, PortOwner, ProgramTransport, ServerSpec};
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::scripted::scripted;
-use mcp_orchestrator_tests::wait::{is_alive, signal, until};
+use mcp_orchestrator_tests::wait::{is_alive, signal, until, within};
 use rustix::process::Signal;
 
 /// The scripted server as a child that listens on its given port and records its starts.
@@ -217,12 +217,18 @@ async fn foreign_listener_is_not_mistaken_for_the_child() {
         command.program = "sleep".into();
         command.args = vec!["600".into()];
     }
-    spec.limits.start_timeout = Duration::from_millis(500);
     let gateway = Gateway::new().server(spec).run().await;
     let session = gateway.session().await;
-    let answer = session.tool("echo", "{}").await;
-    let text = answer["error"].to_string();
-    assert!(text.contains("another process answers"), "{answer}");
+    let mut call = session.begin_with_token("1", "1", "echo", "{}").await;
+    within("the reason of the wait", async {
+        loop {
+            let event = call.event().await.unwrap().json();
+            if event.to_string().contains("another process answers") {
+                break;
+            }
+        }
+    })
+    .await;
     assert!(stolen.lock().unwrap().is_empty());
 }
 

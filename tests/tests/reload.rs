@@ -153,3 +153,27 @@ async fn a_hangup_reads_the_file_again() {
     until("the reload", || said(&errors, "configuration applied") == 1).await;
     assert_eq!(pid(&session, "a").await, a, "nothing has changed");
 }
+
+#[tokio::test]
+async fn variables_from_a_pipe_that_nobody_writes_do_not_stall_the_gateway() {
+    let server = || json!({ "command": [program("scripted-server")] });
+    let before = json!({ "servers": { "a": server(), "b": server() } });
+    let (gateway, errors, folder) = run(&before.to_string()).await;
+    let session = gateway.client().session().await;
+    let pipe = folder.path().join("variables");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut after = before;
+    after["servers"]["b"]["env_file"] = json!(pipe);
+    std::fs::write(&gateway.config, after.to_string()).unwrap();
+    let refused = "reload rejected; keeping the previous configuration";
+    // Calls are served all the time.
+    within("the refusal", async {
+        while said(&errors, refused) == 0 {
+            let answer = session.tool("a__echo", r#"{"text":"x"}"#).await;
+            assert!(answer["error"].is_null(), "{answer}");
+        }
+    })
+    .await;
+    assert!(said(&errors, "nobody wrote anything") > 0);
+}

@@ -19,6 +19,7 @@ use mcp_orchestrator_core::id::{GatewayId, PrincipalId};
 use std::path::PathBuf;
 
 use crate::program::live_routes::Live;
+use crate::program::reload_turns::ReloadTurns;
 use crate::rate_limit::SignInRate;
 
 pub use self::client::{Client, ClientError, Lines};
@@ -35,6 +36,7 @@ pub(crate) struct Control {
     pub(crate) principal: Arc<Principal>,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) options: LoadOptions,
+    pub(crate) reloads: Arc<ReloadTurns>,
     /// The part of the status that does not change at run time.
     pub(crate) about: wire::Status,
     /// The state of the listener; gone after it has ended.

@@ -8,6 +8,7 @@ pub(crate) mod live_routes;
 mod not_ready;
 pub(crate) mod options;
 pub(crate) mod reload;
+pub(crate) mod reload_turns;
 pub mod telemetry;
 
 use std::future::Future;
@@ -225,6 +226,7 @@ impl Gateway {
             principal: Arc::clone(LocalAuthenticator::for_system_user().principal()),
             files: self.args.files.config.clone(),
             options: self.args.load_options().map_err(Failure::config)?,
+            reloads: Arc::default(),
             about: self.about(),
             live: Arc::downgrade(&self.live),
             sign_ins: Arc::default(),

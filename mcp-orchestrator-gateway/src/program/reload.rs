@@ -3,28 +3,29 @@
 //! A file does not show whether its writer has finished. A change is therefore applied once the file has been unchanged
 //! for a moment, or longer if servers are missing. A file that is empty or ends within a line is never applied
 //! automatically.
+//!
+//! Changes, SIGHUP and requests may arrive at once. Only one reload runs at a time, and each reads the files when its
+//! turn comes, so that an earlier text never replaces a later one.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mcp_orchestrator_core::config::{
-    LoadOptions, Notice, Problem, Problems, is_empty_text, load_texts, read_text,
+    LoadOptions, Notice, Problem, Problems, is_empty_text, read_text,
 };
 use mcp_orchestrator_core::id::ServerId;
 use notify::{RecursiveMode, Watcher as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::reload_turns::{Texts, load, texts};
 use crate::control::Control;
 
 /// How long a file must be unchanged, because editors write in several steps.
 const QUIET: Duration = Duration::from_millis(200);
 /// The same for a change that removes servers or the last line's end, which is what a half-written file looks like.
 const QUIET_AFTER_LOSS: Duration = Duration::from_secs(3);
-
-/// The texts of the files; `None` if a file cannot be read.
-type Texts = Vec<Option<String>>;
 
 /// Watches the files and applies changes; reads them again at SIGHUP. An invalid file changes nothing and is logged.
 pub(crate) async fn watch(control: Control) {
@@ -58,7 +59,7 @@ pub(crate) async fn watch(control: Control) {
         Ok(hangup) => hangup,
         Err(error) => return tracing::warn!(%error, "SIGHUP cannot be heard"),
     };
-    let mut last = texts(files);
+    control.reloads.start(files).await;
     loop {
         let asked = tokio::select! {
             change = changes.recv() => match change {
@@ -67,37 +68,36 @@ pub(crate) async fn watch(control: Control) {
             },
             _ = hangup.recv() => true,
         };
-        let now = if asked {
-            texts(files)
-        } else {
-            settled(&mut changes, files, &last, &control.options).await
-        };
-        if !asked && (now == last || is_cut(files, &now, &last)) {
+        if asked {
+            // `apply` logs the errors.
+            let _ = apply(&control).await;
             continue;
         }
-        // `apply` logs the errors.
-        let _ = apply_texts(&control, &now).await;
-        last = now;
+        let now = settled(&mut changes, &control).await;
+        let _turn = control.reloads.turn().await;
+        let last = control.reloads.last();
+        // A file that changes again causes another notification.
+        if now == last || now != texts(files).await || is_cut(files, &now, &last) {
+            continue;
+        }
+        let _ = apply_texts(&control, now).await;
     }
 }
 
 /// Waits until the files have been unchanged long enough.
-async fn settled(
-    changes: &mut mpsc::Receiver<()>,
-    files: &[PathBuf],
-    last: &Texts,
-    options: &LoadOptions,
-) -> Texts {
-    let mut now = texts(files);
+async fn settled(changes: &mut mpsc::Receiver<()>, control: &Control) -> Texts {
+    let files = &control.files[..];
+    let mut now = texts(files).await;
     let mut quiet = QUIET;
     loop {
         tokio::time::sleep(quiet).await;
         while changes.try_recv().is_ok() {}
-        let then = std::mem::replace(&mut now, texts(files));
-        if now == *last {
+        let then = std::mem::replace(&mut now, texts(files).await);
+        let last = control.reloads.last();
+        if now == last {
             return now;
         }
-        let needed = if loses(files, &now, last, options) {
+        let needed = if loses(files, &now, &last, &control.options).await {
             QUIET_AFTER_LOSS
         } else {
             QUIET
@@ -110,22 +110,24 @@ async fn settled(
 }
 
 /// Returns `true` if a change looks like a half-written file: servers are missing, or the end of the last line.
-fn loses(files: &[PathBuf], now: &Texts, last: &Texts, options: &LoadOptions) -> bool {
+async fn loses(files: &[PathBuf], now: &Texts, last: &Texts, options: &LoadOptions) -> bool {
     let unended = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.ends_with('\n'));
     let end_is_gone = now
         .iter()
         .zip(last)
         .any(|(now, last)| now != last && unended(now) && !unended(last));
-    let names = |texts: &Texts| -> Option<BTreeSet<ServerId>> {
-        let loaded = load_texts(&named(files, texts).ok()?, options).ok()?;
+    if end_is_gone {
+        return true;
+    }
+    let names = async |texts: &Texts| -> Option<BTreeSet<ServerId>> {
+        let loaded = load(named(files, texts).ok()?, options).await.ok()?;
         let servers = loaded.settings.servers.iter();
         Some(servers.map(|server| server.id.clone()).collect())
     };
-    let server_is_gone = || match (names(last), names(now)) {
+    match (names(last).await, names(now).await) {
         (Some(last), Some(now)) => !last.is_subset(&now),
         _ => false,
-    };
-    end_is_gone || server_is_gone()
+    }
 }
 
 /// Returns `true` if a file is empty or ends within a line of its previous text. It is then applied only on request.
@@ -159,10 +161,12 @@ fn is_cut(files: &[PathBuf], now: &Texts, last: &Texts) -> bool {
 /// # Errors
 /// If the configuration is invalid; the previous one stays in use.
 pub(crate) async fn apply(control: &Control) -> Result<Vec<Notice>, Problems> {
-    apply_texts(control, &texts(&control.files)).await
+    let _turn = control.reloads.turn().await;
+    apply_texts(control, texts(&control.files).await).await
 }
 
-async fn apply_texts(control: &Control, texts: &Texts) -> Result<Vec<Notice>, Problems> {
+/// Applies these texts. The caller has its turn.
+async fn apply_texts(control: &Control, texts: Texts) -> Result<Vec<Notice>, Problems> {
     let Control {
         files,
         options,
@@ -170,8 +174,10 @@ async fn apply_texts(control: &Control, texts: &Texts) -> Result<Vec<Notice>, Pr
         principal,
         ..
     } = control;
-    let named = named(files, texts).inspect_err(refused)?;
-    let mut loaded = load_texts(&named, options).inspect_err(refused)?;
+    let named = named(files, &texts);
+    control.reloads.begin(texts);
+    let named = named.inspect_err(refused)?;
+    let mut loaded = load(named, options).await.inspect_err(refused)?;
     let wrong = |message: String| {
         let file = files.first().map_or(Path::new(""), PathBuf::as_path);
         Problems::from(vec![problem(file, message)])
@@ -217,10 +223,6 @@ fn folder(file: &Path) -> Option<PathBuf> {
     } else {
         folder.to_path_buf()
     })
-}
-
-fn texts(files: &[PathBuf]) -> Texts {
-    files.iter().map(|file| read_text(file).ok()).collect()
 }
 
 /// Pairs the texts with their file names.

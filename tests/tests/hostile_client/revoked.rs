@@ -207,3 +207,23 @@ async fn sessions_end_where_tokens_are_not_accepted_any_more() {
     site.reload(&config(true)).await;
     assert!(is_gone(&ann, &session.id).await);
 }
+
+#[tokio::test]
+async fn file_that_is_restored_after_a_requested_reload_is_applied() {
+    let config = |servers: &[&str]| {
+        let one = json!({ "command": [program("scripted-server")] });
+        let all = servers.iter().map(|name| ((*name).to_owned(), one.clone()));
+        let all: serde_json::Map<_, _> = all.collect();
+        json!({ "auth": { "tokens": true }, "servers": all })
+    };
+    let site = Site::new(&config(&["a", "b"])).await;
+    let (token, _) = site.token("user/ann", false).await;
+    let ann = site.gateway.client().bearer(&token);
+    // The request comes before the watcher has seen the file unchanged for long enough.
+    site.reload(&config(&["a"])).await;
+    std::fs::write(&site.gateway.config, config(&["a", "b"]).to_string()).unwrap();
+    within("the restored configuration", async {
+        while ann.modern_tool("b__echo", r#"{"text":"x"}"#).await["result"].is_null() {}
+    })
+    .await;
+}
