@@ -1,8 +1,10 @@
 //! Maps keys to running instances: starts each once for all waiting callers, restarts with backoff, stops idle
 //! instances, and replaces instances after their spec has changed.
 
+mod caller;
 mod connection;
 mod handle;
+mod http_link;
 mod lifecycle;
 mod quota;
 mod reachability;
@@ -20,7 +22,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::connection::{Caller, Link};
+pub(crate) use self::caller::Caller;
+pub(crate) use self::connection::Link;
 pub(crate) use self::handle::{Handle, Lease};
 pub(crate) use self::lifecycle::removals::Pending;
 use crate::credential::Credential;

@@ -13,7 +13,8 @@ const MIB: usize = 1 << 20;
 /// Starts calls that the server does not complete, and returns once it has received them.
 async fn hold(upstream: &Raw, clients: &[Client], tool: &'static str, held: &mut JoinSet<Value>) {
     let before = upstream.count(|request| request.tool() == tool);
-    for client in clients.iter().cloned() {
+    for client in clients {
+        let client = client.clone();
         held.spawn(async move { client.modern_patient(tool, "{}").await });
     }
     until("the calls at the server", || {

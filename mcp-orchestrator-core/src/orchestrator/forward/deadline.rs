@@ -3,11 +3,15 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until};
+
+use crate::error::{Error, ErrorKind};
+use crate::id::ServerId;
 
 /// Polls a future until the deadline. Returns `None` if the deadline passes first.
 ///
@@ -34,11 +38,19 @@ pub(super) async fn until<F: Future>(
     .await
 }
 
+/// Returns the error of a call that took too long.
+pub(in crate::orchestrator) fn timed_out(server: &ServerId, limit: Duration) -> Error {
+    let text = format!(
+        "server {server} did not answer within {} s",
+        limit.as_secs_f32()
+    );
+    Error::new(ErrorKind::TimedOut, text).with_server(server)
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
     use std::pin::pin;
-    use std::time::Duration;
 
     use super::*;
 

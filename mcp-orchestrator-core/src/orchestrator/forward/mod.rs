@@ -1,28 +1,28 @@
 //! Sends a routed request: resolves the credential and the instance, and retries once if the credential was rejected.
 
 mod deadline;
+mod held_stream;
 mod start;
 pub(super) mod start_progress;
 pub(super) mod unauthorized;
 
 use std::borrow::Cow;
-use std::future::Future as _;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use http::HeaderMap;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+pub(super) use self::deadline::timed_out;
 use self::deadline::until;
+use self::held_stream::HeldStream;
 use self::unauthorized::unauthorized;
 use super::authority::{AllowedBy, SendCheck};
 use super::state::Inner;
 use super::state::concurrency::counted;
 use super::state::context::{Context, STREAM_AFTER};
-use crate::call::{Reply, ReplyItem};
+use crate::call::Reply;
 use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
@@ -307,7 +307,7 @@ impl Inner {
         Ok(match reply.into_ready() {
             Ok(response) => (Reply::ready(response), handle),
             Err(stream) => (
-                Reply::stream(Held::new(stream, lease, deadline).boxed()),
+                Reply::stream(HeldStream::new(stream, lease, deadline).boxed()),
                 handle,
             ),
         })
@@ -334,60 +334,6 @@ async fn why(lease: &Lease, error: Error) -> Error {
     Error::new(ErrorKind::Unavailable, text)
         .with_instance(&lease.key)
         .with_source(error)
-}
-
-/// Returns the error of a call that took too long.
-pub(super) fn timed_out(server: &ServerId, limit: Duration) -> Error {
-    let text = format!(
-        "server {server} did not answer within {} s",
-        limit.as_secs_f32()
-    );
-    Error::new(ErrorKind::TimedOut, text).with_server(server)
-}
-
-/// A stream that keeps its instance in use, with a deadline.
-struct Held {
-    reply: Reply,
-    lease: Option<Lease>,
-    deadline: Pin<Box<Sleep>>,
-}
-
-impl Held {
-    fn new(reply: Reply, lease: Lease, deadline: Instant) -> Self {
-        Self {
-            reply,
-            lease: Some(lease),
-            deadline: Box::pin(tokio::time::sleep_until(deadline)),
-        }
-    }
-}
-
-impl Stream for Held {
-    type Item = ReplyItem;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<Option<ReplyItem>> {
-        let Some(lease) = &self.lease else {
-            return Poll::Ready(None);
-        };
-        let (key, limit) = (lease.key.clone(), lease.spec.server.limits.call_timeout);
-        if let Poll::Ready(mut item) = self.reply.poll_next_unpin(cx) {
-            if let Some(ReplyItem::Request(request)) = &mut item {
-                request.origin = Some(key);
-            }
-            if !matches!(
-                item,
-                Some(ReplyItem::Notification(_) | ReplyItem::Request(_))
-            ) {
-                self.lease = None;
-            }
-            return Poll::Ready(item);
-        }
-        if self.deadline.as_mut().poll(cx).is_ready() {
-            self.lease = None;
-            return Poll::Ready(Some(ReplyItem::Failed(timed_out(key.server(), limit))));
-        }
-        Poll::Pending
-    }
 }
 
 /// Returns `true` if the error says that the server requires a token that its entry does not mention.
