@@ -15,12 +15,10 @@ mod guard;
 #[cfg(any(feature = "jwt", feature = "oauth"))]
 mod site;
 
-#[cfg(feature = "oauth")]
-pub(crate) use self::exchange::{Answer, FetchError};
 #[cfg(any(feature = "jwt", feature = "oauth"))]
-pub(crate) use self::exchange::{Ask, Redirects, Trust};
+pub(crate) use self::exchange::{Answer, Ask, FetchError, Redirects, Trust};
 #[cfg(any(feature = "jwt", feature = "oauth"))]
 pub(crate) use self::fetcher::{Fetcher, shown};
 pub use self::guard::{AddressGuard, AllowedPrivate, InvalidAllowed};
-#[cfg(feature = "oauth")]
+#[cfg(any(feature = "jwt", feature = "oauth"))]
 pub(crate) use self::site::Site;

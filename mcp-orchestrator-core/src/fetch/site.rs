@@ -31,7 +31,6 @@ impl Site {
     }
 
     /// Parses a URL and returns its site.
-    #[cfg(feature = "oauth")]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::of(&text.parse().ok()?)
     }
