@@ -83,13 +83,11 @@ pub mod id;
 pub mod jsonrpc;
 pub mod limits;
 pub mod mask;
-mod network;
+mod net;
 mod principal;
 pub mod protocol;
-mod public_url;
 pub mod seal;
 mod secret_json;
-mod special_use;
 pub mod time;
 pub mod value;
 

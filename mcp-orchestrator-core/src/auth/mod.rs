@@ -32,9 +32,9 @@ pub use self::tokens::{NewToken, TokenAuthenticator, TokenInfo};
 pub use self::with_directory::WithDirectory;
 use crate::error::Result;
 use crate::id::GatewayId;
-pub use crate::network::{InvalidNetwork, Network};
+pub use crate::net::network::{InvalidNetwork, Network};
+pub use crate::net::public_url::{InvalidPublicUrl, PublicUrl};
 pub use crate::principal::{Directory, People, Principal, PrincipalKind, Team};
-pub use crate::public_url::{InvalidPublicUrl, PublicUrl};
 
 /// Team names that the tokens of an issuer may contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::auth::Network;
-use crate::special_use::is_public;
+use crate::net::special_use::is_public;
 
 /// Allows public addresses and configured exceptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

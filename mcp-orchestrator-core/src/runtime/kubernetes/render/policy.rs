@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::Rendering;
 use super::error::Failed;
+use crate::net::special_use::public_blocks;
 use crate::runtime::kubernetes::names::INSTANCE;
 use crate::server::Egress;
-use crate::special_use::public_blocks;
 
 /// The DNS server pods of a cluster: namespace, label, and the port that they listen on. A NetworkPolicy matches the
 /// pods behind a Service, not its address.
