@@ -66,7 +66,9 @@ impl Orchestrator {
 
     /// Handles a request.
     ///
-    /// Returns when the first part of the reply is available: the response itself, or a stream that ends with it.
+    /// Returns when the first part of the reply is available: the response itself, or a stream that ends with it. The
+    /// call begins when this function is called, within a tokio runtime: a legacy session's call takes place even if the
+    /// future is never polled.
     ///
     /// # Errors
     /// Of any kind. The kind says what failed, and whether the caller, the server or the gateway is responsible.

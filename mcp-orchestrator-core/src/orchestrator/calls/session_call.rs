@@ -82,9 +82,7 @@ impl Inner {
         context.as_of = Some(self.rights.now());
         context.begun = Some(begun);
         let asked = ClientRequest::new(&self.audit.load(), context, call.message, call.headers);
-        // The future captures pointers only. Otherwise all of it would be copied into its box, although it is empty.
-        let (inner, asked) = (Arc::clone(self), Box::new(asked));
-        let cancelled = in_flight.token().clone();
+        let (inner, cancelled) = (Arc::clone(self), in_flight.token().clone());
         let future = Box::pin(async move {
             // Pinned here, because the macro would move the future, which is large.
             let reply = std::pin::pin!(inner.dispatch_and_tell(&asked));
