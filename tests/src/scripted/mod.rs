@@ -2,6 +2,7 @@
 
 mod hostile;
 mod http;
+mod input;
 mod spec;
 mod sse;
 mod tools;
@@ -283,9 +284,17 @@ impl Server {
             ),
             "ping" | "logging/setLevel" if !is_modern => "{}".into(),
             "tools/list" => self.list(&params, is_modern),
+            "tools/call" if params["name"] == "input" => {
+                let rest = r#""content":[]"#;
+                return Some(self.input(request, is_modern, rest).await);
+            }
             "tools/call" => return self.call(request).await,
             "prompts/list" | "resources/list" | "resources/templates/list" => {
                 complete(items(method), is_modern, true)
+            }
+            "prompts/get" if params["name"] == "input" => {
+                let rest = r#""messages":[]"#;
+                return Some(self.input(request, is_modern, rest).await);
             }
             "prompts/get" | "completion/complete" => {
                 return Some(tools::prompt(method, &params, is_modern));
@@ -295,6 +304,10 @@ impl Server {
                 is_modern,
                 true,
             ),
+            "resources/read" if params["uri"] == "test://input" => {
+                let rest = r#""contents":[{"uri":"test://input","text":"a"}],"ttlMs":0,"cacheScope":"private""#;
+                return Some(self.input(request, is_modern, rest).await);
+            }
             "resources/read" => {
                 let code = if is_modern { -32602 } else { -32002 };
                 return Some(Answer::Error(format!(

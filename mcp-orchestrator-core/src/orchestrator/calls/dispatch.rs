@@ -149,7 +149,10 @@ impl Inner {
         }
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
-            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
+            Ok((reply, handle)) => {
+                let reply = self.observe(context, &route, (message, &handle), reply);
+                Ok(self.with_input(context, (message, headers), &handle, reply))
+            }
             Err(error) => Box::pin(self.not_sent(context, &route, message, kind, error)).await,
         }
     }
@@ -195,7 +198,10 @@ impl Inner {
         };
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
-            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
+            Ok((reply, handle)) => {
+                let reply = self.observe(context, &route, (message, &handle), reply);
+                Ok(self.with_input(context, (message, headers), &handle, reply))
+            }
             Err(error) => {
                 let (server, rule) = (&route.server, &route.credential);
                 Err(self.with_auth_data(context, server, rule, error).await)

@@ -5,7 +5,6 @@ mod completion;
 mod dispatch;
 mod header_params;
 mod initialize;
-mod input_required;
 mod log_level;
 mod reply_hooks;
 mod request;
