@@ -99,6 +99,12 @@ impl<'a> ResultHead<'a> {
             .unwrap_or_default()
     }
 
+    /// Returns `true` for the final result of a request; legacy results have no type.
+    pub fn is_complete(&self) -> bool {
+        self.result_type
+            .is_none_or(|word| word.get() == "\"complete\"")
+    }
+
     /// Returns `true` if the modern server needs answers of the client before it can complete the call.
     pub fn requires_input(&self) -> bool {
         self.result_type

@@ -59,7 +59,7 @@ pub(crate) struct Session {
     /// Scope of the instances that belong to this session only.
     pub(crate) scope: Scope,
     version: &'static str,
-    kinds: RequestKinds,
+    pub(crate) kinds: RequestKinds,
     facts: ArcSwap<ClientFacts>,
     calls: Mutex<HashMap<Bytes, CancellationToken>>,
     asked: Asked,
@@ -372,11 +372,6 @@ impl Session {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         let level = members.get("level").and_then(text).unwrap_or_default();
         severity(&level) >= severity(wanted)
-    }
-
-    /// Returns the kinds of requests that the client declares.
-    pub(crate) fn kinds(&self) -> RequestKinds {
-        self.kinds
     }
 
     /// Assigns an id of this session to a server's request; `None` if the client cannot be asked this. The request is

@@ -186,9 +186,10 @@ fn only_member(span: &crate::jsonrpc::Span, cached: bool) -> Splice {
     splice
 }
 
-fn legacy_result(response: Message) -> Message {
-    // The component that forwards the reply sends the requests of this result to the client.
-    if ResultHead::read(response.body()).requires_input() {
+/// Removes the members that only modern results have.
+pub(crate) fn legacy_result(response: Message) -> Message {
+    // Any other type is handled where the reply is forwarded, and then not seen by the client.
+    if !ResultHead::read(response.body()).is_complete() {
         return response;
     }
     let mut splice = Splice::new();

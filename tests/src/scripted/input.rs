@@ -49,7 +49,7 @@ impl Server {
         let mut rounds = Vec::new();
         for _ in 0..input.rounds {
             request.progress_of(&params, rounds.len() as u64 + 1);
-            rounds.push(self.round(request, &input).await);
+            rounds.push(self.round(request, &input.requests).await);
         }
         request.progress_of(&params, 100);
         let fail = if input.fail { r#","isError":true"# } else { "" };
@@ -57,9 +57,16 @@ impl Server {
     }
 
     /// Sends all requests at once and returns the answers.
-    async fn round(&self, request: &Request, input: &Input) -> Value {
+    pub(super) async fn round_of(&self, request: &Request, requests: &Value) -> Value {
+        match requests {
+            Value::Object(requests) => self.round(request, requests).await,
+            _ => Value::Null,
+        }
+    }
+
+    async fn round(&self, request: &Request, requests: &Map<String, Value>) -> Value {
         let mut answers = Vec::new();
-        for (key, asked) in &input.requests {
+        for (key, asked) in requests {
             let id = format!("ask-{}", self.0.asked.fetch_add(1, Ordering::Relaxed));
             let (sender, receiver) = oneshot::channel();
             self.state().answers.insert(id.clone(), sender);

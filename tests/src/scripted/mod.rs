@@ -5,6 +5,7 @@ mod http;
 mod input;
 mod spec;
 mod sse;
+mod tasks;
 mod tools;
 
 use std::collections::{HashMap, HashSet};
@@ -38,6 +39,8 @@ pub struct Script {
     pub crash_at: Option<u64>,
     /// The number of requests after which it loses an HTTP session.
     pub lose_after: Option<u64>,
+    /// Whether it has a tool `job` that runs only as a task.
+    pub tasks: bool,
     /// The `authorization` header that HTTP requests must have.
     pub authorization: Option<String>,
 }
@@ -51,6 +54,7 @@ impl Default for Script {
             page: None,
             crash_at: None,
             lose_after: None,
+            tasks: false,
             authorization: None,
         }
     }
@@ -103,6 +107,7 @@ struct State {
     gates: HashSet<String>,
     answers: HashMap<String, oneshot::Sender<Bytes>>,
     told: Vec<String>,
+    jobs: HashMap<String, tasks::Job>,
     listeners: Vec<(String, Out)>,
     beside: JoinSet<()>,
 }
@@ -273,7 +278,14 @@ impl Server {
         if is_modern && !script.modern || !is_modern && !script.legacy {
             return refused();
         }
-        let capabilities = r#"{"tools":{"listChanged":true},"prompts":{},"completions":{},"resources":{"subscribe":true},"logging":{}}"#;
+        let tasks = match (script.tasks, is_modern) {
+            (false, _) => "",
+            (true, false) => r#","tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#,
+            (true, true) => r#","extensions":{"io.modelcontextprotocol/tasks":{}}"#,
+        };
+        let capabilities = format!(
+            r#"{{"tools":{{"listChanged":true}},"prompts":{{}},"completions":{{}},"resources":{{"subscribe":true}},"logging":{{}}{tasks}}}"#
+        );
         let result = match method {
             "initialize" if !is_modern => format!(
                 r#"{{"protocolVersion":{},"capabilities":{capabilities},"serverInfo":{{"name":"scripted","version":"1"}}}}"#,
@@ -284,6 +296,12 @@ impl Server {
             ),
             "ping" | "logging/setLevel" if !is_modern => "{}".into(),
             "tools/list" => self.list(&params, is_modern),
+            "tools/call" if script.tasks && params["name"] == "job" => {
+                return Some(self.job(request, is_modern));
+            }
+            "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" if script.tasks => {
+                return self.on_job(request, method).await;
+            }
             "tools/call" if params["name"] == "input" => {
                 let rest = r#""content":[]"#;
                 return Some(self.input(request, is_modern, rest).await);

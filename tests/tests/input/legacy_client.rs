@@ -7,7 +7,7 @@ use super::{all, gateways, three, usual};
 
 /// Reads the reply to a call and answers the requests in it. Returns the other messages, the last of which is the
 /// response.
-async fn answering(
+pub(super) async fn answering(
     session: &Session,
     mut reply: Response,
     answer: impl Fn(&Value) -> Option<Value>,

@@ -10,6 +10,7 @@ mod legacy_client;
 mod many;
 mod modern_client;
 mod request_state;
+mod tasks;
 mod url_mode;
 
 use mcp_orchestrator_core::server::{EraChoice, Isolation, ServerSpec};
@@ -42,10 +43,11 @@ fn own(mut spec: ServerSpec) -> ServerSpec {
 /// Gateways in front of a server of this era: a child process of its principal, and an HTTP server.
 async fn gateways(is_modern: bool) -> (Vec<(&'static str, Gateway)>, Upstream) {
     let era = if is_modern { "modern" } else { "legacy" };
-    let mut pipe = own(scripted("x", &["--era", era]));
+    let mut pipe = own(scripted("x", &["--era", era, "--tasks"]));
     let script = Script {
         modern: is_modern,
         legacy: !is_modern,
+        tasks: true,
         ..Script::default()
     };
     let http = Upstream::start(script).await;

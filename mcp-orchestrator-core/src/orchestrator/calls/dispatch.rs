@@ -149,7 +149,11 @@ impl Inner {
         }
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
-            Ok((reply, handle)) => {
+            Ok(mut answer) => {
+                if answer.0.is_error() && kind == ItemKind::Tool {
+                    answer = Box::pin(self.as_task(context, &route, &work, answer)).await?;
+                }
+                let (reply, handle) = answer;
                 let reply = self.observe(context, &route, (message, &handle), reply);
                 Ok(self.with_input(context, (message, headers), &handle, reply))
             }

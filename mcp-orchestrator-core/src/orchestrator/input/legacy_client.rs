@@ -7,24 +7,21 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
 use memchr::memmem::Finder;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
 
-use super::requests::{InputRequest, InputRequired, answered_call, missing_capability};
-use crate::call::{Reply, ReplyItem, ServerRequest};
+use super::client_requests::ClientRequests;
+use super::requests::{InputRequired, answered_call};
+use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
-use crate::jsonrpc::{Kind, Members, Message, ResultHead, text};
+use crate::jsonrpc::{Kind, Members, Message, ResultHead};
 use crate::limits::MAX_INPUT_ROUNDS;
 use crate::orchestrator::state::Inner;
-use crate::orchestrator::state::concurrency::ParkingPlace;
 use crate::orchestrator::state::context::Context;
 use crate::pool::Handle;
-use crate::protocol::{Era, method};
+use crate::protocol::Era;
 use crate::runtime::InstanceKey;
 
 /// Pause before a call is repeated for a server that only returned a state.
@@ -98,12 +95,12 @@ type Next = Option<(ReplyItem, Option<(InputCall, Step)>)>;
 enum Step {
     /// The items of the server's reply go to the client.
     Forward(Items),
-    /// The requests of this result have to be sent to the client.
+    /// The requests of this result have to be sent to the client, and answered.
     Ask {
-        unsent: Vec<ServerRequest>,
-        answers: Vec<(String, String, oneshot::Receiver<Message>)>,
+        requests: ClientRequests,
         state: Option<String>,
-        place: ParkingPlace,
+        /// Before the call is repeated.
+        pause: Option<Duration>,
     },
 }
 
@@ -125,23 +122,22 @@ impl InputCall {
                     item => return Some((item, Some((self, Step::Forward(items))))),
                 },
                 Step::Ask {
-                    mut unsent,
-                    answers,
+                    mut requests,
                     state,
-                    place,
+                    pause,
                 } => {
-                    if let Some(request) = unsent.pop() {
+                    if let Some(request) = requests.next_unsent() {
                         let step = Step::Ask {
-                            unsent,
-                            answers,
+                            requests,
                             state,
-                            place,
+                            pause,
                         };
                         return Some((ReplyItem::Request(request), Some((self, step))));
                     }
-                    let repeated = self.repeat(answers, state.as_deref()).await;
-                    drop(place);
-                    match repeated {
+                    if let Some(pause) = pause {
+                        tokio::time::sleep(pause).await;
+                    }
+                    match self.repeat(requests, state.as_deref()).await {
                         Ok(reply) => Step::Forward(reply.boxed()),
                         Err(error) => return Some((ReplyItem::Failed(error), None)),
                     }
@@ -169,84 +165,21 @@ impl InputCall {
                 "it has done so {MAX_INPUT_ROUNDS} times during this call, the most that is allowed"
             )));
         }
-        let session = self.context.session.as_ref();
-        for InputRequest { method, params, .. } in &input.requests {
-            if !session.is_some_and(|session| session.kinds().allow(method, *params)) {
-                return Err(missing_capability(method, *params).with_server(self.server()));
-            }
-        }
-        let principal = &self.context.principal.id;
-        let place = self.inner.parked_calls.parking.enter(principal);
-        let place = place.ok_or_else(|| {
-            let text = format!(
-                "server {} requires input, and too many calls wait for their clients",
-                self.server()
-            );
-            Error::new(ErrorKind::Overloaded, text).with_retry_after(Duration::from_secs(1))
-        })?;
-        let (mut unsent, mut answers) = (Vec::new(), Vec::new());
-        for asked in &input.requests {
-            let (mut request, answer) = ServerRequest::new(asked.for_legacy_client());
-            request.origin = Some(self.origin.clone());
-            unsent.push(request);
-            answers.push((asked.key.clone(), asked.method.clone(), answer));
-        }
-        unsent.reverse();
+        let requests = self
+            .inner
+            .client_requests(&self.context, &self.origin, &input)?;
+        let has_state_only = input.requests.is_empty();
         Ok(Step::Ask {
-            unsent,
-            answers,
+            requests,
             state: input.state.map(str::to_owned),
-            place,
+            pause: has_state_only.then_some(STATE_ONLY_PAUSE),
         })
     }
 
     /// Waits for the answers and sends the call again.
-    async fn repeat(
-        &mut self,
-        answers: Vec<(String, String, oneshot::Receiver<Message>)>,
-        state: Option<&str>,
-    ) -> Result<Reply> {
-        if answers.is_empty() {
-            tokio::time::sleep(STATE_ONLY_PAUSE).await;
-        }
-        let until = Instant::now() + self.inner.input_wait;
-        let received = join_all(answers.into_iter().map(|(key, asked, answer)| async move {
-            let answer = tokio::time::timeout_at(until, answer).await;
-            (key, asked, answer)
-        }));
-        let mut answers = Vec::new();
-        for (key, asked, answer) in received.await {
-            let answer = match answer {
-                Ok(Ok(answer)) => answer_of(&asked, &answer),
-                // The request could not be delivered, or the client has left.
-                Ok(Err(_)) => Err("could not be delivered to the client".to_owned()),
-                Err(_) => Err("was not answered in time".to_owned()),
-            };
-            let answer = answer.map_err(|why| {
-                let text = format!("the request {asked} of server {} {why}", self.server());
-                Error::new(ErrorKind::Cancelled, text).with_server(self.server())
-            })?;
-            answers.push((key, answer));
-        }
+    async fn repeat(&self, requests: ClientRequests, state: Option<&str>) -> Result<Reply> {
+        let answers = requests.answers(self.inner.input_wait).await?;
         let again = answered_call(&self.message, &answers, state);
         Box::pin(self.inner.by_method(&self.context, &again, &self.headers)).await
     }
-}
-
-/// Returns a client's answer as a member of `inputResponses`.
-///
-/// # Errors
-/// Describes the client's error. Only an elicitation has a result that says that there is no answer.
-fn answer_of(asked: &str, answer: &Message) -> Result<String, String> {
-    let body = answer.body().unwrap_or("{}");
-    if answer.kind() != Kind::Error {
-        return Ok(body.to_owned());
-    }
-    if asked == method::ELICITATION {
-        return Ok(r#"{"action":"cancel"}"#.to_owned());
-    }
-    let error = Members::read(body).unwrap_or_default();
-    let words = error.get("message").and_then(text).unwrap_or_default();
-    let end = words.floor_char_boundary(300);
-    Err(format!("was answered with an error: {}", &words[..end]))
 }

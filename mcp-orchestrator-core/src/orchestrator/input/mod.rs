@@ -5,7 +5,10 @@
 //! [`modern_client`] parks a legacy server's call, and [`legacy_client`] sends a modern server's requests to the client
 //! and repeats the call.
 
+pub(super) mod client_requests;
+mod crossing;
 pub(super) mod legacy_client;
 pub(super) mod modern_client;
 pub(super) mod request_state;
-mod requests;
+pub(super) mod requests;
+mod url_elicitation;

@@ -4,24 +4,24 @@ use serde_json::value::RawValue;
 
 use crate::call::own;
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Members, Message, Splice, quote, raw, request, span_of, text};
+use crate::jsonrpc::{Members, Message, Splice, quote, raw, request, response, span_of, text};
 use crate::limits::MAX_INPUT_REQUESTS;
-use crate::protocol::method;
-use crate::session::required_capability;
+use crate::protocol::{meta, method};
+use crate::session::{RequestKinds, required_capability};
 
 /// An `input_required` result.
-pub(super) struct InputRequired<'a> {
+pub(crate) struct InputRequired<'a> {
     /// The requests, by their keys.
-    pub(super) requests: Vec<InputRequest<'a>>,
+    pub(crate) requests: Vec<InputRequest<'a>>,
     /// The server's state, as JSON.
-    pub(super) state: Option<&'a str>,
+    pub(crate) state: Option<&'a str>,
 }
 
 /// One of its requests.
-pub(super) struct InputRequest<'a> {
-    pub(super) key: String,
-    pub(super) method: String,
-    pub(super) params: Option<&'a str>,
+pub(crate) struct InputRequest<'a> {
+    pub(crate) key: String,
+    pub(crate) method: String,
+    pub(crate) params: Option<&'a str>,
 }
 
 impl<'a> InputRequired<'a> {
@@ -29,7 +29,7 @@ impl<'a> InputRequired<'a> {
     ///
     /// # Errors
     /// A description of what the protocol does not allow.
-    pub(super) fn read(result: &'a Members<'a>) -> Result<Self, String> {
+    pub(crate) fn read(result: &'a Members<'a>) -> Result<Self, String> {
         let state = result.get("requestState");
         if state.is_some_and(|state| text(state).is_none()) {
             return Err("its requestState is not a string".to_owned());
@@ -99,6 +99,12 @@ pub(super) fn is_input_method(name: &str) -> bool {
     [method::SAMPLING, method::ELICITATION, method::ROOTS_LIST].contains(&name)
 }
 
+/// Returns the kinds of requests that the client of a modern request declares.
+pub(super) fn kinds(message: &Message) -> RequestKinds {
+    let meta = message.meta().and_then(Members::read).unwrap_or_default();
+    RequestKinds::of(meta.get(meta::CLIENT_CAPABILITIES).unwrap_or("{}"))
+}
+
 /// Returns the request of a legacy server as a member of `inputRequests`.
 pub(super) fn for_modern_client(key: &str, request: &Message) -> String {
     // Some clients cannot parse a request without params.
@@ -113,6 +119,21 @@ pub(super) fn for_modern_client(key: &str, request: &Message) -> String {
         method = quote(request.method()),
         params = String::from_utf8_lossy(&params),
     )
+}
+
+/// Returns the key of a request in `inputRequests`.
+pub(super) fn key_of(at: usize) -> String {
+    format!("input-{}", at + 1)
+}
+
+/// Returns the result that asks a modern client. `requests` are the members of `inputRequests`.
+pub(super) fn input_required(id: &str, requests: &[String], state: &str) -> Message {
+    let requests = requests.join(",");
+    let result = format!(
+        r#"{{"resultType":"input_required","inputRequests":{{{requests}}},"requestState":{state}}}"#,
+        state = quote(state),
+    );
+    own(response(id, &result))
 }
 
 /// Returns a call again, with answers (members of `inputResponses`, by key) and the server's state instead of those

@@ -3,6 +3,7 @@
 mod list;
 mod messages;
 mod seal;
+mod waiting;
 
 use std::borrow::Cow;
 use std::sync::Arc;
