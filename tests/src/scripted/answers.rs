@@ -36,3 +36,11 @@ impl Script {
         })
     }
 }
+
+/// Returns the error for an unknown resource.
+pub(super) fn no_resource(uri: &Value, modern: bool) -> Answer {
+    let code = if modern { -32602 } else { -32002 };
+    Answer::Error(format!(
+        r#"{{"code":{code},"message":"no such resource","data":{{"uri":{uri},"x":[1]}}}}"#
+    ))
+}

@@ -279,8 +279,9 @@ impl Server {
         if is_modern && !script.modern || !is_modern && !script.legacy {
             return refused();
         }
-        if let Some(answer) = script.supplied(method, &params, is_modern) {
-            return Some(answer);
+        let supplied = script.supplied(method, &params, is_modern);
+        if supplied.is_some() {
+            return supplied;
         }
         let capabilities = script.capabilities();
         let result = match method {
@@ -305,13 +306,7 @@ impl Server {
                 is_modern,
                 true,
             ),
-            "resources/read" => {
-                let code = if is_modern { -32602 } else { -32002 };
-                return Some(Answer::Error(format!(
-                    r#"{{"code":{code},"message":"no such resource","data":{{"uri":{},"x":[1]}}}}"#,
-                    params["uri"]
-                )));
-            }
+            "resources/read" => return Some(answers::no_resource(&params["uri"], is_modern)),
             "resources/subscribe" | "resources/unsubscribe" if !is_modern => {
                 let uri = params["uri"].as_str().unwrap_or_default().to_owned();
                 let mut state = self.state();
