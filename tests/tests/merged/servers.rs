@@ -94,14 +94,13 @@ impl Described {
     }
 
     fn script(&self, era: &str) -> Script {
-        let script = Script {
+        Script {
             legacy: era == "legacy",
             modern: era == "modern",
             answers: self.answers.clone(),
             capabilities: self.capabilities.clone(),
             ..Script::default()
-        };
-        script
+        }
     }
 
     fn child(&self, era: &str) -> ServerSpec {
