@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use super::tools::Request;
-use super::{Answer, Say, Server};
+use super::{Answer, Say, Script, Server};
 
 /// The arguments of the tool `input`. The prompt and the resource of the same purpose use the default.
 #[derive(Deserialize)]
@@ -38,9 +38,50 @@ impl Default for Input {
     }
 }
 
+/// What a call with special behaviour is answered with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rest {
+    /// Answers of the client, and these members.
+    Input(&'static str),
+    /// A new task.
+    Job,
+    /// The state of a task.
+    OnJob,
+}
+
+/// Returns how a call with special behaviour is answered; `None` for any other call.
+pub(super) fn rest_of(script: &Script, method: &str, params: &Value) -> Option<Rest> {
+    Some(match method {
+        "tools/call" if script.tasks && params["name"] == "job" => Rest::Job,
+        "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" if script.tasks => {
+            Rest::OnJob
+        }
+        "tools/call" if params["name"] == "input" => Rest::Input(r#""content":[]"#),
+        "prompts/get" if params["name"] == "input" => Rest::Input(r#""messages":[]"#),
+        "resources/read" if params["uri"] == "test://input" => Rest::Input(
+            r#""contents":[{"uri":"test://input","text":"a"}],"ttlMs":0,"cacheScope":"private""#,
+        ),
+        _ => return None,
+    })
+}
+
 impl Server {
+    pub(super) async fn with_input(
+        &self,
+        request: &Request,
+        method: &str,
+        is_modern: bool,
+        rest: Rest,
+    ) -> Option<Answer> {
+        match rest {
+            Rest::Input(rest) => Some(self.input(request, is_modern, rest).await),
+            Rest::Job => Some(self.job(request, is_modern)),
+            Rest::OnJob => self.on_job(request, method).await,
+        }
+    }
+
     /// Carries out a call whose result contains the answers of each round.
-    pub(super) async fn input(&self, request: &Request, is_modern: bool, rest: &str) -> Answer {
+    async fn input(&self, request: &Request, is_modern: bool, rest: &str) -> Answer {
         let params: Value = serde_json::from_str(&request.params).unwrap_or_default();
         let input: Input = serde_json::from_value(params["arguments"].clone()).unwrap_or_default();
         if is_modern {

@@ -1,5 +1,6 @@
 //! A scripted MCP server, which can also misbehave. It shares no code with the gateway.
 
+mod answers;
 mod hostile;
 mod http;
 mod input;
@@ -43,6 +44,10 @@ pub struct Script {
     pub tasks: bool,
     /// The `authorization` header that HTTP requests must have.
     pub authorization: Option<String>,
+    /// Answers that replace the server's own, by method.
+    pub answers: Vec<(String, String)>,
+    /// The capabilities to declare, as JSON.
+    pub capabilities: Option<String>,
 }
 
 impl Default for Script {
@@ -56,6 +61,8 @@ impl Default for Script {
             lose_after: None,
             tasks: false,
             authorization: None,
+            answers: Vec::new(),
+            capabilities: None,
         }
     }
 }
@@ -278,14 +285,14 @@ impl Server {
         if is_modern && !script.modern || !is_modern && !script.legacy {
             return refused();
         }
-        let tasks = match (script.tasks, is_modern) {
-            (false, _) => "",
-            (true, false) => r#","tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#,
-            (true, true) => r#","extensions":{"io.modelcontextprotocol/tasks":{}}"#,
-        };
-        let capabilities = format!(
-            r#"{{"tools":{{"listChanged":true}},"prompts":{{}},"completions":{{}},"resources":{{"subscribe":true}},"logging":{{}}{tasks}}}"#
-        );
+        let supplied = script.supplied(method, &params, is_modern);
+        if supplied.is_some() {
+            return supplied;
+        }
+        if let Some(rest) = input::rest_of(script, method, &params) {
+            return self.with_input(request, method, is_modern, rest).await;
+        }
+        let capabilities = script.capabilities(is_modern);
         let result = match method {
             "initialize" if !is_modern => format!(
                 r#"{{"protocolVersion":{},"capabilities":{capabilities},"serverInfo":{{"name":"scripted","version":"1"}}}}"#,
@@ -296,23 +303,9 @@ impl Server {
             ),
             "ping" | "logging/setLevel" if !is_modern => "{}".into(),
             "tools/list" => self.list(&params, is_modern),
-            "tools/call" if script.tasks && params["name"] == "job" => {
-                return Some(self.job(request, is_modern));
-            }
-            "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" if script.tasks => {
-                return self.on_job(request, method).await;
-            }
-            "tools/call" if params["name"] == "input" => {
-                let rest = r#""content":[]"#;
-                return Some(self.input(request, is_modern, rest).await);
-            }
             "tools/call" => return self.call(request).await,
             "prompts/list" | "resources/list" | "resources/templates/list" => {
                 complete(items(method), is_modern, true)
-            }
-            "prompts/get" if params["name"] == "input" => {
-                let rest = r#""messages":[]"#;
-                return Some(self.input(request, is_modern, rest).await);
             }
             "prompts/get" | "completion/complete" => {
                 return Some(tools::prompt(method, &params, is_modern));
@@ -322,17 +315,7 @@ impl Server {
                 is_modern,
                 true,
             ),
-            "resources/read" if params["uri"] == "test://input" => {
-                let rest = r#""contents":[{"uri":"test://input","text":"a"}],"ttlMs":0,"cacheScope":"private""#;
-                return Some(self.input(request, is_modern, rest).await);
-            }
-            "resources/read" => {
-                let code = if is_modern { -32602 } else { -32002 };
-                return Some(Answer::Error(format!(
-                    r#"{{"code":{code},"message":"no such resource","data":{{"uri":{},"x":[1]}}}}"#,
-                    params["uri"]
-                )));
-            }
+            "resources/read" => return Some(answers::no_resource(&params["uri"], is_modern)),
             "resources/subscribe" | "resources/unsubscribe" if !is_modern => {
                 let uri = params["uri"].as_str().unwrap_or_default().to_owned();
                 let mut state = self.state();

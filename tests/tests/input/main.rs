@@ -73,11 +73,13 @@ struct ModernCall<'a> {
 
 impl<'a> ModernCall<'a> {
     fn tool(client: &'a Client, name: &str, arguments: Value) -> Self {
+        let mut params = json!({ "name": name });
+        params["arguments"] = arguments;
         Self {
             client,
             capabilities: all(),
             method: "tools/call",
-            params: json!({ "name": name, "arguments": arguments }),
+            params,
         }
     }
 
