@@ -103,12 +103,17 @@ async fn addresses_in_results_follow_the_definitions() {
     session.tools().await;
     let result = r#"{"content":[{"type":"resource_link","uri":"ui://app/main.html","name":"n"},{"type":"resource","resource":{"uri":"ui://app/main.html","text":"ui://app/main.html"}},{"type":"resource_link","uri":"ui://nobody","name":"n"},{"type":"resource_link","uri":"x://app/main.html","name":"n"}],"_meta":{"ui":{"resourceUri" : "ui://app/main.html"},"n":123456789012345678901234567890}}"#;
     for owner in ["a", "b"] {
-        let called = session.tool(&format!("{owner}__raw"), &raw(result)).await;
+        let called = session
+            .tool(
+                &format!("{owner}__raw"),
+                &raw(&result.replace("nobody", owner)),
+            )
+            .await;
         let (result, wanted) = (&called["result"], format!("ui://{owner}__app/main.html"));
         assert_eq!(result["content"][0]["uri"], wanted, "{called}");
         assert_eq!(result["content"][1]["resource"]["uri"], wanted);
         assert_eq!(result["content"][1]["resource"]["text"], SAME);
-        assert_eq!(result["content"][2]["uri"], "ui://nobody");
+        assert_eq!(result["content"][2]["uri"], format!("ui://{owner}"));
         assert_eq!(result["content"][3]["uri"], "x://app/main.html");
         assert_eq!(result["_meta"]["ui"]["resourceUri"], wanted);
     }
