@@ -391,7 +391,7 @@ mod tests {
             (changed.id(), changed.body()),
             (Some("\"é\""), Some(r#"{"a":1,"b":2}"#))
         );
-        let members = super::super::Members::read(message.body().unwrap()).unwrap();
+        let members = Members::read(message.body().unwrap()).unwrap();
         let mut splice = Splice::new();
         splice.remove_members(message.bytes(), &members, |key| key == "b");
         splice.insert_member(message.bytes(), &message.body_span().unwrap(), "c", "[3]");
