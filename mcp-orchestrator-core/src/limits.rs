@@ -87,6 +87,8 @@ limits! {
     MAX_CARRIED_TOTAL: Bytes = 32 * 1024 * 1024;
     /// URIs of one result that are remembered.
     MAX_CARRIED_PER_RESULT: Count = 256;
+    /// Pages of servers' skills in one page that is returned to a caller.
+    MAX_SKILL_PAGES: Count = 64;
     /// Items in one page of a list that is returned to a caller.
     MAX_PAGE_ITEMS: Count = 1000;
     /// Bytes of one page of a list that is returned to a caller; a single item may be larger.
