@@ -309,8 +309,16 @@ fn listed(kept: &Kept) -> Listed {
         let items = kept.items(kind).iter();
         let named = listed.with(kind, items.clone().map(|item| &item.name[..]));
         let named = items.fold(named, |listed, item| {
+            let defined = item.ui.iter().map(|uri| &uri[..]);
+            let listed = listed.with_defined(defined);
             listed.with_hints(&item.name[..], item.hints)
         });
+        let is_resource = matches!(kind, ItemKind::Resource | ItemKind::Template);
+        let named = if is_resource && kept.offers(kind) {
+            named.with_resources()
+        } else {
+            named
+        };
         if kept.awaits(&[kind]) {
             named.awaiting(kind)
         } else {
@@ -354,7 +362,7 @@ impl Known for Catalog {
             carried.number(&entry.server, principal, uri)
         };
         match self.lists.claim(principal, entry, uri) {
-            Some(Claim::Listed) => Some(Claim::Listed),
+            certain @ Some(Claim::Listed | Claim::Defined) => certain,
             other => number().map(Claim::Carried).or(other),
         }
     }

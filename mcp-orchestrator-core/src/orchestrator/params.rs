@@ -1,8 +1,10 @@
 //! Parameters of requests that the orchestrator reads, and errors about them.
 
+use super::state::context::Context;
 use crate::call::{Reply, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Message, ParamsHead, response};
+use crate::protocol::Era;
 
 /// Checks that a message is a request.
 pub(super) fn expect_request(message: &Message) -> Result<()> {
@@ -35,6 +37,20 @@ pub(super) fn params(message: &Message) -> Result<ParamsHead<'_>> {
             format!("params of {}: {error}", message.method()),
         )
     })
+}
+
+/// Converts the error for an unknown resource, which differs between the eras.
+pub(super) fn no_resource(context: &Context, uri: &str, error: Error) -> Error {
+    if error.kind() != ErrorKind::NoRoute {
+        return error;
+    }
+    let data = crate::jsonrpc::raw(&serde_json::json!({ "uri": uri }));
+    let kind = if context.era() == Era::Legacy {
+        ErrorKind::ResourceNotFound
+    } else {
+        ErrorKind::NoRoute
+    };
+    Error::new(kind, error.message().to_owned()).with_data(data)
 }
 
 pub(super) fn missing(what: &str) -> Error {

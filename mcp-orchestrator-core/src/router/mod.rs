@@ -2,10 +2,12 @@
 //!
 //! A router decides on a snapshot and never waits. Lists and calls use the same router, so they agree.
 
+mod certain;
 mod filter;
 mod lists;
 mod members;
 mod names;
+mod scheme;
 mod server_items;
 mod table;
 mod template;
@@ -14,6 +16,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use self::certain::Certain;
 pub use self::filter::{Hint, Hints, ToolFilter};
 pub use self::lists::{Conflict, Lists};
 pub use self::members::Members;
@@ -119,11 +122,25 @@ pub trait Known {
 pub enum Claim {
     /// The server lists it.
     Listed,
+    /// A definition of one of its tools names it (`_meta.ui.resourceUri`).
+    Defined,
     /// A result of the server carried the URI to this principal. The server that carried it first has the smallest
     /// number.
     Carried(usize),
     /// A template of the server matches; a more specific template is better.
     Template(Specificity),
+    /// The lists, templates or tool definitions of the server use its scheme, which is not `http`, `https` or `file`.
+    /// Decides only if no other server of the gateway uses it.
+    Scheme,
+    /// The server has resources. Decides only if no other server of the gateway has any.
+    HasResources,
+}
+
+impl Claim {
+    /// Returns `true` if the claim decides only if no other server has an equal one.
+    pub fn is_exclusive(self) -> bool {
+        matches!(self, Self::Scheme | Self::HasResources)
+    }
 }
 
 /// Returns whether a URI matches a URI template, or `None` if the template exceeds a limit.

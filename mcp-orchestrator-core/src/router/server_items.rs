@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::scheme::own_scheme;
 use super::template::{Steps, Template};
 use super::{Claim, Hints, ItemKind, names};
 use crate::id::Alias;
@@ -13,6 +14,11 @@ pub struct Listed {
     tools: HashSet<Arc<str>>,
     prompts: HashSet<Arc<str>>,
     resources: HashSet<Arc<str>>,
+    /// Resources that definitions of tools name.
+    defined: HashSet<Arc<str>>,
+    /// The schemes of its resources and templates.
+    schemes: HashSet<Arc<str>>,
+    has_resources: bool,
     /// Most specific first.
     templates: Vec<Template>,
     /// Hints of tools, if they differ from the defaults.
@@ -34,15 +40,51 @@ impl Listed {
         match kind {
             ItemKind::Tool => self.tools.extend(names),
             ItemKind::Prompt => self.prompts.extend(names),
-            ItemKind::Resource => self.resources.extend(names),
+            ItemKind::Resource => {
+                for uri in names {
+                    self.has_resources = true;
+                    self.note_scheme(&uri);
+                    self.resources.insert(uri);
+                }
+            }
             ItemKind::Template => {
-                self.templates.extend(names.filter_map(Template::new));
+                for template in names.filter_map(Template::new) {
+                    self.has_resources = true;
+                    self.note_scheme(template.text());
+                    self.templates.push(template);
+                }
                 let order = |one: &Template| (one.specificity(), one.text().to_owned());
                 self.templates.sort_by_cached_key(order);
                 self.templates.dedup();
             }
         }
         self
+    }
+
+    /// Adds resources that definitions of tools name.
+    #[must_use]
+    pub fn with_defined<S: Into<Arc<str>>>(mut self, uris: impl IntoIterator<Item = S>) -> Self {
+        for uri in uris.into_iter().map(Into::into) {
+            self.has_resources = true;
+            self.note_scheme(&uri);
+            self.defined.insert(uri);
+        }
+        self
+    }
+
+    /// Marks the server as one that has resources, even if it lists none.
+    #[must_use]
+    pub fn with_resources(mut self) -> Self {
+        self.has_resources = true;
+        self
+    }
+
+    fn note_scheme(&mut self, uri: &str) {
+        if let Some(scheme) = own_scheme(uri)
+            && !self.schemes.contains(&*scheme)
+        {
+            self.schemes.insert(scheme.into());
+        }
     }
 
     /// Adds the hints of a tool.
@@ -109,10 +151,18 @@ impl Listed {
         if self.resources.contains(uri) || self.has(ItemKind::Template, uri) {
             return Some(Claim::Listed);
         }
+        if self.defined.contains(uri) {
+            return Some(Claim::Defined);
+        }
         let mut steps = Steps::new();
         let mut templates = self.templates.iter();
-        let matching = templates.find(|template| template.matches(uri, &mut steps))?;
-        Some(Claim::Template(matching.specificity()))
+        if let Some(matching) = templates.find(|template| template.matches(uri, &mut steps)) {
+            return Some(Claim::Template(matching.specificity()));
+        }
+        if own_scheme(uri).is_some_and(|scheme| self.schemes.contains(&*scheme)) {
+            return Some(Claim::Scheme);
+        }
+        self.has_resources.then_some(Claim::HasResources)
     }
 
     /// Returns the templates that match URIs of any scheme.

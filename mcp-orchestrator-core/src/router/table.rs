@@ -15,6 +15,9 @@ use crate::credential::{CredentialRule, Owner};
 use crate::id::{Alias, GatewayId, PrincipalId, ServerId};
 use crate::server::ServerSpec;
 
+/// Why a name has no route, for `explain`.
+const NOBODY_HAS_IT: &str = "no server of the gateway has it";
+
 /// A configured gateway.
 #[derive(Clone, Debug)]
 pub struct GatewaySpec {
@@ -221,19 +224,37 @@ impl VisibleItems {
         principal: &Principal,
         target: &Target<'_>,
         uri: &str,
-    ) -> Option<&ViewEntry> {
+    ) -> Result<&ViewEntry, &'static str> {
         if let [only] = &self.view.entries[..] {
-            return Some(only);
+            return Ok(only);
         }
         let mut best: Option<(Claim, &ViewEntry)> = None;
+        let mut is_disputed = false;
         for entry in &self.view.entries {
-            if let Some(claim) = target.known.claim(principal, entry, uri)
-                && best.is_none_or(|(other, _)| claim < other)
-            {
-                best = Some((claim, entry));
+            let Some(claim) = target.known.claim(principal, entry, uri) else {
+                continue;
+            };
+            match best {
+                Some((other, _)) if claim > other => {}
+                Some((other, first)) if claim == other => {
+                    is_disputed |= claim.is_exclusive() && first.server != entry.server;
+                }
+                _ => {
+                    best = Some((claim, entry));
+                    is_disputed = false;
+                }
             }
         }
-        best.map(|(_, entry)| entry)
+        match best {
+            None => Err(NOBODY_HAS_IT),
+            Some((Claim::Scheme, _)) if is_disputed => {
+                Err("several servers of the gateway use its scheme, and none lists it")
+            }
+            Some(_) if is_disputed => {
+                Err("several servers of the gateway have resources, and none lists it")
+            }
+            Some((_, entry)) => Ok(entry),
+        }
     }
 }
 
@@ -244,11 +265,13 @@ impl Router for TableRouter {
             .get(target.gateway)
             .and_then(|gateway| gateway.sight(principal))
             .ok_or_else(|| NoRoute::Gateway(target.gateway.clone()))?;
+        let mut why = NOBODY_HAS_IT;
         let found = match target.item {
             Item::Tool(name) => gateway.named(principal, target, ItemKind::Tool, name),
             Item::Prompt(name) => gateway.named(principal, target, ItemKind::Prompt, name),
             Item::Resource(uri) => {
                 let entry = gateway.resource(principal, target, uri);
+                let entry = entry.inspect_err(|disputed| why = disputed).ok();
                 entry.map(|entry| (entry, Cow::Borrowed(uri)))
             }
             Item::Server(alias) => {
@@ -256,8 +279,7 @@ impl Router for TableRouter {
                 at.map(|at| (&gateway.view.entries[*at], Cow::Borrowed("")))
             }
         };
-        let (entry, own) =
-            found.ok_or_else(|| NoRoute::to(target, "no server of the gateway has it"))?;
+        let (entry, own) = found.ok_or_else(|| NoRoute::to(target, why))?;
         let hints = || target.known.hints(principal, entry, &own);
         if matches!(target.item, Item::Tool(_)) && !entry.tools.shows(&own, hints) {
             let why = "the gateway does not show this tool of the server";
@@ -407,6 +429,9 @@ mod tests {
             (ItemKind::Template, "x://{n}"),
         ];
         crate::testing::router::known(&lists(), &ann, &entries, &items);
+        let lists = lists();
+        let certain = super::super::Certain(&lists);
+        crate::testing::router::known(&certain, &ann, &entries, &items);
     }
 
     fn routed(router: &TableRouter, item: Item<'_>) -> Option<(String, String)> {

@@ -54,6 +54,12 @@ struct Cli {
     /// Writes ids back as `text` or with a `point`
     #[arg(long, default_value = "")]
     ids: String,
+    /// `METHOD=MEMBERS` of a result to answer with
+    #[arg(long)]
+    answer: Vec<String>,
+    /// The capabilities to declare, as JSON
+    #[arg(long)]
+    capabilities: Option<String>,
     /// Starts each line with a byte order mark
     #[arg(long)]
     bom: bool,
@@ -106,8 +112,13 @@ async fn serve(cli: &Cli, beside: &mut JoinSet<()>) {
         tools: cli.tools,
         page: cli.page,
         crash_at: cli.crash_at,
+        capabilities: cli.capabilities.clone(),
         ..Script::default()
     };
+    let answers = cli.answer.iter().filter_map(|one| one.split_once('='));
+    let script = answers.fold(script, |script, (method, members)| {
+        script.answering(method, members)
+    });
     if let Some(port) = cli.http {
         let address = std::net::SocketAddr::from((cli.host, port)).to_string();
         let _upstream = Upstream::start_at(&address, script).await;

@@ -1,5 +1,6 @@
 //! A scripted MCP server, which can also misbehave. It shares no code with the gateway.
 
+mod answers;
 mod hostile;
 mod http;
 mod spec;
@@ -39,6 +40,10 @@ pub struct Script {
     pub lose_after: Option<u64>,
     /// The `authorization` header that HTTP requests must have.
     pub authorization: Option<String>,
+    /// Answers that replace the server's own, by method.
+    pub answers: Vec<(String, String)>,
+    /// The capabilities to declare, as JSON.
+    pub capabilities: Option<String>,
 }
 
 impl Default for Script {
@@ -51,6 +56,8 @@ impl Default for Script {
             crash_at: None,
             lose_after: None,
             authorization: None,
+            answers: Vec::new(),
+            capabilities: None,
         }
     }
 }
@@ -272,7 +279,11 @@ impl Server {
         if is_modern && !script.modern || !is_modern && !script.legacy {
             return refused();
         }
-        let capabilities = r#"{"tools":{"listChanged":true},"prompts":{},"completions":{},"resources":{"subscribe":true},"logging":{}}"#;
+        let supplied = script.supplied(method, &params, is_modern);
+        if supplied.is_some() {
+            return supplied;
+        }
+        let capabilities = script.capabilities();
         let result = match method {
             "initialize" if !is_modern => format!(
                 r#"{{"protocolVersion":{},"capabilities":{capabilities},"serverInfo":{{"name":"scripted","version":"1"}}}}"#,
@@ -295,13 +306,7 @@ impl Server {
                 is_modern,
                 true,
             ),
-            "resources/read" => {
-                let code = if is_modern { -32602 } else { -32002 };
-                return Some(Answer::Error(format!(
-                    r#"{{"code":{code},"message":"no such resource","data":{{"uri":{},"x":[1]}}}}"#,
-                    params["uri"]
-                )));
-            }
+            "resources/read" => return Some(answers::no_resource(&params["uri"], is_modern)),
             "resources/subscribe" | "resources/unsubscribe" if !is_modern => {
                 let uri = params["uri"].as_str().unwrap_or_default().to_owned();
                 let mut state = self.state();

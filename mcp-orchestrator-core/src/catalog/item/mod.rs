@@ -6,6 +6,7 @@ mod object;
 mod refusal;
 mod schema;
 mod text;
+mod ui;
 
 use std::fmt;
 
@@ -32,6 +33,8 @@ pub(crate) struct KeptItem {
     pub(crate) params: Vec<HeaderParam>,
     /// The hints in a tool's annotations.
     pub(crate) hints: Hints,
+    /// The resources that a tool names as its user interface.
+    pub(crate) ui: Vec<String>,
     /// The item for legacy clients if it differs, with the span of its name.
     legacy: Option<(Bytes, Span)>,
     /// `false` if the item must not appear in a list of several servers: its URI is not valid, and some clients reject
@@ -89,6 +92,10 @@ impl KeptItem {
                 ItemKind::Tool => hints(members.get("annotations")),
                 _ => Hints::default(),
             },
+            ui: match kind {
+                ItemKind::Tool => ui::uris(members.get("_meta")),
+                _ => Vec::new(),
+            },
         };
         Ok(Read { item, removed })
     }
@@ -114,7 +121,8 @@ impl KeptItem {
     /// Returns the approximate memory use in bytes.
     pub(crate) fn cost(&self) -> usize {
         let legacy = self.legacy.as_ref().map_or(0, |(raw, _)| raw.len());
-        legacy + self.raw.len() + self.name.len() + size_of::<Self>()
+        let ui: usize = self.ui.iter().map(String::len).sum();
+        legacy + self.raw.len() + self.name.len() + ui + size_of::<Self>()
     }
 }
 

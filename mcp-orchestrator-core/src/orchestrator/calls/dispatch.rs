@@ -15,12 +15,12 @@ use crate::jsonrpc::{Message, quote, span_of, text};
 use crate::limits::{MAX_NAME_LEN, MAX_URI_LEN};
 use crate::orchestrator::authority::AllowedBy;
 use crate::orchestrator::forward::ForwardedRequest;
-use crate::orchestrator::params::{ambiguous, empty, expect_request, missing, params};
+use crate::orchestrator::params::{ambiguous, empty, expect_request, missing, no_resource, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::pool::Handle;
 use crate::protocol::{Era, method};
-use crate::router::{Item, ItemKind, Route, Target, ToolFilter, may_be_cut};
+use crate::router::{Certain, Item, ItemKind, Route, Target, ToolFilter, may_be_cut};
 
 impl Inner {
     /// Handles one request.
@@ -254,7 +254,7 @@ impl Inner {
         check_length(item)?;
         let found = self.route(context, item);
         let cut = matches!(item, Item::Tool(name) | Item::Prompt(name) if may_be_cut(name));
-        if found.is_ok() && !cut {
+        if found.is_ok() && !cut && self.is_certain(context, item) {
             return found;
         }
         let kinds: ItemKinds<'_> = match item {
@@ -267,6 +267,16 @@ impl Inner {
             return self.route(context, item);
         }
         found
+    }
+
+    /// Returns `false` if the owner of a resource was concluded from what lists do not contain.
+    fn is_certain(&self, context: &Context, item: Item<'_>) -> bool {
+        let target = Target {
+            gateway: &context.gateway,
+            item,
+            known: &Certain(&self.catalog),
+        };
+        !matches!(item, Item::Resource(_)) || self.router.route(&context.principal, &target).is_ok()
     }
 
     /// Loads the lists of the caller's gateway. Returns `false` if they were in memory, or if names identify their
@@ -325,20 +335,6 @@ fn check_length(item: Item<'_>) -> Result<()> {
     }
     let text = format!("params.{what} has {length} bytes, and at most {most} are allowed");
     Err(Error::new(ErrorKind::InvalidParams, text))
-}
-
-/// Converts the error for an unknown resource, which differs between the eras.
-fn no_resource(context: &Context, uri: &str, error: Error) -> Error {
-    if error.kind() != ErrorKind::NoRoute {
-        return error;
-    }
-    let data = crate::jsonrpc::raw(&serde_json::json!({ "uri": uri }));
-    let kind = if context.era() == Era::Legacy {
-        ErrorKind::ResourceNotFound
-    } else {
-        ErrorKind::NoRoute
-    };
-    Error::new(kind, error.message().to_owned()).with_data(data)
 }
 
 /// Returns `true` if the protocol does not define this method. Methods of only one era must not reach a server through

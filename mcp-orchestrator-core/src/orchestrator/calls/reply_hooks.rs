@@ -52,7 +52,7 @@ impl ReplyHooks {
             return true;
         }
         let body = message.body_span().map(|span| &message.bytes()[span]);
-        body.is_some_and(|body| URI.find(body).is_some() || TASK_ID.find(body).is_some())
+        body.is_some_and(|body| URI_KEY_END.find(body).is_some() || TASK_ID.find(body).is_some())
     }
 
     /// Returns the reply with its task ids sealed.
@@ -92,7 +92,7 @@ impl ReplyHooks {
         if message.kind() == Kind::Response {
             let body = message.body_span().map(|span| &message.bytes()[span]);
             // Nearly all results name none, so the text is read only if one may be there.
-            let names_any = body.is_some_and(|body| URI.find(body).is_some());
+            let names_any = body.is_some_and(|body| URI_KEY_END.find(body).is_some());
             let uris = message.body().filter(|_| names_any).map(uris_of);
             let uris = uris.unwrap_or_default();
             if !uris.is_empty() && self.has_several() {
@@ -107,15 +107,24 @@ impl ReplyHooks {
     }
 }
 
-/// Finds the key of a URI. Created once: building a finder costs more than searching a short result.
-static URI: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"uri\""));
+/// Finds the end of a key of a URI: `uri`, `resourceUri` or `ui/resourceUri`. Created once: building a finder costs more
+/// than searching a short result.
+static URI_KEY_END: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("ri\""));
+
+/// The beginnings of these keys.
+const URI_KEYS: [&str; 3] = ["\"u", "\"resourceU", "\"ui/resourceU"];
 
 /// Returns up to `MAX_CARRIED_PER_RESULT` URIs that a result names.
 fn uris_of(body: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut rest = body;
-    while let Some(at) = URI.find(rest.as_bytes()) {
-        rest = &rest[at + 5..];
+    let mut from = 0;
+    while let Some(at) = URI_KEY_END.find(&body.as_bytes()[from..]) {
+        let key = &body[..from + at];
+        from += at + 3;
+        if !URI_KEYS.iter().any(|begin| key.ends_with(begin)) {
+            continue;
+        }
+        let rest = &body[from..];
         let value = rest.trim_start().strip_prefix(':').map(str::trim_start);
         let raw = value.and_then(|value| {
             serde_json::Deserializer::from_str(value)

@@ -153,6 +153,9 @@ impl Inner {
             route.server, route.alias, route.name
         );
         steps.add("route", text);
+        if let Some(reason) = self.reason(principal, gateway, item, &route.alias) {
+            steps.add("owner", reason);
+        }
         let others = self.others(principal, gateway, item, &route.alias);
         if !others.is_empty() {
             let text = format!(
@@ -163,6 +166,26 @@ impl Inner {
         }
         let name = route.name.into_owned();
         Ok((route.server, route.credential, name))
+    }
+
+    /// Returns why a resource belongs to the server that the call is routed to, if there is more than one.
+    fn reason(
+        &self,
+        principal: &Principal,
+        gateway: &GatewayId,
+        item: Item<'_>,
+        routed: &Alias,
+    ) -> Option<String> {
+        let Item::Resource(uri) = item else {
+            return None;
+        };
+        let view = self.router.view(principal, gateway).ok()?;
+        let entry = view.entries.iter().find(|entry| entry.alias == *routed)?;
+        if view.entries.len() == 1 {
+            return None;
+        }
+        let claim = self.catalog.claim(principal, entry, uri)?;
+        Some(format!("{routed} {}", reason(claim)))
     }
 
     /// Returns an error if the cached lists of the server do not contain the item. Prefixed names are routed without
@@ -242,10 +265,9 @@ impl Inner {
                 Item::Prompt(name) => lists(ItemKind::Prompt, name),
                 Item::Resource(uri) => {
                     let claim = self.catalog.claim(principal, entry, uri)?;
-                    Some(match claim {
+                    (!claim.is_exclusive()).then(|| match claim {
                         Claim::Listed => "lists it too",
-                        Claim::Template(_) => "has a template that matches it",
-                        Claim::Carried(_) => "returned it in a result",
+                        other => reason(other),
                     })
                 }
                 Item::Server(_) => None,
@@ -290,6 +312,18 @@ impl Inner {
         };
         steps.add("credential", text);
         Ok(credential)
+    }
+}
+
+/// Returns why a resource may belong to a server.
+const fn reason(claim: Claim) -> &'static str {
+    match claim {
+        Claim::Listed => "lists it",
+        Claim::Defined => "names it in a tool's definition",
+        Claim::Carried(_) => "returned it in a result",
+        Claim::Template(_) => "has a template that matches it",
+        Claim::Scheme => "is the only server that uses its scheme",
+        Claim::HasResources => "is the only server that has resources",
     }
 }
 

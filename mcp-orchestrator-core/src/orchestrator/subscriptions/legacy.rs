@@ -89,6 +89,9 @@ impl Inner {
             (Via::Engine, Era::Legacy) => self.subscribe_shared(context, &message, lease).await?,
         };
         adding.is_accepted = !response.is_error();
+        if adding.is_accepted {
+            self.accepted_by(context, &place.server, &uri);
+        }
         if adding.is_accepted && self.session_of(party).is_none() {
             // The session has ended in the meantime, and its subscriptions were removed before this one was added.
             self.unsubscribe(party);
@@ -98,7 +101,7 @@ impl Inner {
 
     /// Takes a lease on the caller's instance with a resource.
     async fn reached(self: &Arc<Self>, context: &Context, uri: &str) -> Result<(Place, Lease)> {
-        let place = self.place_of(context, uri).await?;
+        let place = self.find_place(context, uri).await?;
         let (server, scope) = (&place.server, place.source.scope.clone());
         let progress = crate::runtime::Progress::unheard();
         let acquired = self
@@ -212,7 +215,7 @@ impl Inner {
             return self.forward_own(context, message, &place).await;
         };
         if removed.iter().any(|(_, via)| *via == Via::Own) {
-            let place = self.place_of(context, uri).await?;
+            let place = self.find_place(context, uri).await?;
             return self.forward_own(context, message, &place).await;
         }
         let ended = async {

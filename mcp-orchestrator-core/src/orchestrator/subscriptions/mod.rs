@@ -17,9 +17,10 @@ use crate::credential::{Credential, CredentialRule};
 use crate::error::Result;
 use crate::id::ServerId;
 use crate::jsonrpc::{Members, Message, text};
+use crate::orchestrator::params::no_resource;
 use crate::pool::{Handle, Lease};
 use crate::protocol::Era;
-use crate::router::Item;
+use crate::router::{Item, Route};
 use crate::runtime::InstanceKey;
 use crate::session::Session;
 use crate::transport::Party;
@@ -40,9 +41,20 @@ enum Subscribed {
 }
 
 impl Inner {
-    /// Returns the instance that serves a resource to this caller now.
+    /// Returns the instance that serves a resource to this caller now, according to the lists in memory.
     async fn place_of(&self, context: &Context, uri: &str) -> Result<Place> {
         let route = self.route(context, Item::Resource(uri))?;
+        self.place_at(context, route).await
+    }
+
+    /// Like [`place_of`](Self::place_of), for a request of a client: loads lists that are not in memory yet.
+    async fn find_place(self: &Arc<Self>, context: &Context, uri: &str) -> Result<Place> {
+        let route = self.routed(context, Item::Resource(uri)).await;
+        let route = route.map_err(|error| no_resource(context, uri, error))?;
+        self.place_at(context, route).await
+    }
+
+    async fn place_at(&self, context: &Context, route: Route<'_>) -> Result<Place> {
         let (server, rule) = (route.server.clone(), route.credential.clone());
         let spec = self.spec(&server)?;
         let credential = self.credential(context, &spec, &rule, None).await?;
@@ -54,6 +66,15 @@ impl Inner {
             credential,
             source,
         })
+    }
+
+    /// Remembers the server that accepted a subscription, so that lists that change later do not move it.
+    fn accepted_by(&self, context: &Context, server: &ServerId, uri: &str) {
+        let view = self.view(context);
+        if view.is_ok_and(|view| view.entries.len() > 1) {
+            let (principal, uris) = (&context.principal, vec![uri.to_owned()]);
+            self.catalog.carried(server, principal, uris);
+        }
     }
 
     /// Removes all subscriptions of a caller that is gone.

@@ -44,7 +44,7 @@ impl Inner {
         if uri.len() > MAX_SUBSCRIBED_URI_LEN {
             return None;
         }
-        let place = self.place_of(context, uri).await.ok()?;
+        let place = self.find_place(context, uri).await.ok()?;
         let resource = (place.source.clone(), Arc::<str>::from(uri));
         let (party, principal) = (listener.party, &context.principal.id);
         // Before anything is started or sent, so that subscriptions over the limit cost nothing.
@@ -82,6 +82,7 @@ impl Inner {
             self.subscriptions.remove_uri(party, uri);
             return None;
         }
+        self.accepted_by(context, &place.server, uri);
         Some(())
     }
 }

@@ -1,0 +1,10 @@
+//! Several servers behind one endpoint, which behave as one server does.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and its tasks end with its runtime"
+)]
+
+mod owners;
+mod servers;
