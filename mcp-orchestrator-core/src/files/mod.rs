@@ -71,7 +71,8 @@ fn nonblocking(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-#[cfg(all(test, unix, feature = "files"))]
+#[cfg(test)]
+#[cfg(all(unix, feature = "files"))]
 mod tests {
     use std::io::Write as _;
     use std::path::PathBuf;
