@@ -12,6 +12,7 @@ mod page;
 mod persistence;
 mod seen_uris;
 mod server_lists;
+mod shared_ui;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

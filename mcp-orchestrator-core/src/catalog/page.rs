@@ -1,11 +1,12 @@
 //! Builds one page of a gateway's merged list.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Kept;
 use super::collector::list_name;
+use super::{Kept, KeptItem};
 use crate::id::Alias;
-use crate::jsonrpc::quote;
+use crate::jsonrpc::{Splice, quote};
 use crate::limits::{MAX_PAGE_BYTES, MAX_PAGE_ITEMS};
 use crate::protocol::Era;
 use crate::router::{ItemKind, ToolFilter, shown};
@@ -16,6 +17,8 @@ pub(crate) struct Source {
     pub(crate) alias: Alias,
     pub(crate) tools: ToolFilter,
     pub(crate) kept: Arc<Kept>,
+    /// The resources that clients see under another address, by the server's own.
+    pub(crate) renamed: HashMap<String, String>,
 }
 
 /// Returns a page as JSON, and the position of the next page.
@@ -43,7 +46,8 @@ pub(crate) fn page(
             let name = if named {
                 shown(&source.alias, &item.name, prefixed)
             } else {
-                (&item.name[..]).into()
+                let own = &item.name[..];
+                source.renamed.get(own).map_or(own, |shown| shown).into()
             };
             if several && !(item.mixes && seen.insert(name.clone().into_owned())) {
                 continue;
@@ -52,7 +56,7 @@ pub(crate) fn page(
             if at <= from {
                 continue;
             }
-            let (raw, name_span) = item.shown(era);
+            let (raw, _) = item.shown(era);
             if written > 0 && (written == MAX_PAGE_ITEMS || out.len() + raw.len() > MAX_PAGE_BYTES)
             {
                 out.push(']');
@@ -62,25 +66,49 @@ pub(crate) fn page(
                 out.push(',');
             }
             written += 1;
-            let raw = std::str::from_utf8(raw).unwrap_or("null");
-            if named && prefixed {
-                out.push_str(&raw[..name_span.start]);
-                out.push_str(&quote(&name));
-                out.push_str(&raw[name_span.end..]);
-            } else {
-                out.push_str(raw);
-            }
+            write(&mut out, item, era, &name, &source.renamed);
         }
     }
     out.push(']');
     (out, None)
 }
 
+/// Writes an item under the name that clients see.
+fn write(
+    out: &mut String,
+    item: &KeptItem,
+    era: Era,
+    name: &str,
+    renamed: &HashMap<String, String>,
+) {
+    let (raw, name_span) = item.shown(era);
+    let whole = std::str::from_utf8(raw).unwrap_or("null");
+    if renamed.is_empty() || item.ui.is_empty() {
+        if name == item.name {
+            return out.push_str(whole);
+        }
+        out.push_str(&whole[..name_span.start]);
+        out.push_str(&quote(name));
+        return out.push_str(&whole[name_span.end..]);
+    }
+    let mut edits = Splice::new();
+    if name != item.name {
+        edits.replace(name_span.clone(), quote(name));
+    }
+    for (span, own) in item.ui_spans(era) {
+        if let Some(shown) = renamed.get(&own) {
+            edits.replace(span, quote(shown));
+        }
+    }
+    let written = edits.apply(raw);
+    out.push_str(std::str::from_utf8(&written).unwrap_or("null"));
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
-    use super::super::{KeptItem, ListState};
+    use super::super::ListState;
     use super::*;
     use crate::transport::Hello;
 
@@ -98,6 +126,7 @@ mod tests {
             alias: Alias::new(alias).unwrap(),
             tools: ToolFilter::All,
             kept: Arc::new(kept),
+            renamed: HashMap::new(),
         }
     }
 

@@ -11,6 +11,7 @@ mod scheme;
 mod server_items;
 mod table;
 mod template;
+mod ui;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,6 +26,7 @@ pub use self::server_items::Listed;
 pub use self::table::{GatewaySpec, TableRouter};
 pub use self::template::Specificity;
 pub(crate) use self::template::{TemplateError, check_template};
+pub(crate) use self::ui::{is_ui, shown_ui};
 use crate::auth::Principal;
 use crate::credential::CredentialRule;
 use crate::id::{Alias, GatewayId, ServerId};

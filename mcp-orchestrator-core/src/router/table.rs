@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use foldhash::HashMap;
 
+use super::ui::own_ui;
 use super::{
     Claim, Item, ItemKind, ListsBy, Members, NoRoute, Route, Router, Target, ToolNames, View,
     ViewEntry, may_be_cut, split,
@@ -219,14 +220,43 @@ impl VisibleItems {
         shown.or(hidden)
     }
 
-    fn resource(
+    fn resource<'a>(
+        &self,
+        principal: &Principal,
+        target: &Target<'_>,
+        uri: &'a str,
+    ) -> Result<(&ViewEntry, Cow<'a, str>), &'static str> {
+        let found = self.best(principal, target, uri);
+        if !matches!(found, Ok((Some(Claim::Listed | Claim::Defined), _)))
+            && let Some(shared) = self.shared_ui(principal, target, uri)
+        {
+            return Ok(shared);
+        }
+        found.map(|(_, entry)| (entry, Cow::Borrowed(uri)))
+    }
+
+    /// Restores the address of a user interface that several servers use.
+    fn shared_ui<'a>(
         &self,
         principal: &Principal,
         target: &Target<'_>,
         uri: &str,
-    ) -> Result<&ViewEntry, &'static str> {
+    ) -> Option<(&ViewEntry, Cow<'a, str>)> {
+        let (alias, own) = own_ui(uri)?;
+        let entry = &self.view.entries[*self.by_alias.get(alias)?];
+        let claim = target.known.claim(principal, entry, &own)?;
+        (!claim.is_exclusive()).then_some((entry, Cow::Owned(own)))
+    }
+
+    /// Returns the server with the best claim to a resource. The only server of a gateway needs none.
+    fn best(
+        &self,
+        principal: &Principal,
+        target: &Target<'_>,
+        uri: &str,
+    ) -> Result<(Option<Claim>, &ViewEntry), &'static str> {
         if let [only] = &self.view.entries[..] {
-            return Ok(only);
+            return Ok((None, only));
         }
         let mut best: Option<(Claim, &ViewEntry)> = None;
         let mut is_disputed = false;
@@ -253,7 +283,7 @@ impl VisibleItems {
             Some(_) if is_disputed => {
                 Err("several servers of the gateway have resources, and none lists it")
             }
-            Some((_, entry)) => Ok(entry),
+            Some((claim, entry)) => Ok((Some(claim), entry)),
         }
     }
 }
@@ -271,8 +301,7 @@ impl Router for TableRouter {
             Item::Prompt(name) => gateway.named(principal, target, ItemKind::Prompt, name),
             Item::Resource(uri) => {
                 let entry = gateway.resource(principal, target, uri);
-                let entry = entry.inspect_err(|disputed| why = disputed).ok();
-                entry.map(|entry| (entry, Cow::Borrowed(uri)))
+                entry.inspect_err(|disputed| why = disputed).ok()
             }
             Item::Server(alias) => {
                 let at = gateway.by_alias.get(alias);

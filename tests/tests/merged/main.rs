@@ -6,5 +6,6 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
+mod interfaces;
 mod owners;
 mod servers;

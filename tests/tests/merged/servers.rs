@@ -26,6 +26,8 @@ pub(crate) const KINDS: [(&str, Over); 4] = [
 /// A gateway with some servers.
 pub(crate) struct Stage {
     pub(crate) gateway: Gateway,
+    /// The specs of the servers, in order.
+    pub(crate) specs: Vec<ServerSpec>,
     upstreams: Vec<(String, Upstream)>,
 }
 
@@ -129,20 +131,23 @@ impl Stage {
         ) -> mcp_orchestrator_tests::gateway::Builder,
     ) -> Self {
         let mut builder = change(Gateway::new());
-        let mut upstreams = Vec::new();
+        let (mut upstreams, mut specs) = (Vec::new(), Vec::new());
         for server in servers {
-            builder = match over {
-                Over::Pipe => builder.server(server.child(era)),
+            let spec = match over {
+                Over::Pipe => server.child(era),
                 Over::Http => {
                     let upstream = Upstream::start(server.script(era)).await;
                     let spec = upstream.spec(server.name);
                     upstreams.push((server.name.to_owned(), upstream));
-                    builder.server(spec)
+                    spec
                 }
             };
+            specs.push(spec.clone());
+            builder = builder.server(spec);
         }
         Self {
             gateway: builder.run().await,
+            specs,
             upstreams,
         }
     }

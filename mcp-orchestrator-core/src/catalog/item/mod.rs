@@ -113,6 +113,22 @@ impl KeptItem {
         }
     }
 
+    /// Returns the spans in [`shown`](Self::shown) of the addresses of a tool's user interface, with the addresses.
+    pub(crate) fn ui_spans(&self, era: Era) -> Vec<(Span, String)> {
+        let (raw, _) = self.shown(era);
+        let members = std::str::from_utf8(raw).ok().and_then(Members::read);
+        let meta = members.and_then(|members| members.get("_meta").and_then(Members::read));
+        let Some(meta) = meta else {
+            return Vec::new();
+        };
+        let found = ui::values(&meta);
+        let mut found: Vec<_> = found
+            .filter_map(|value| Some((span_of(raw, value), decoded(value)?.into_owned())))
+            .collect();
+        found.sort_by_key(|(span, _)| span.start);
+        found
+    }
+
     fn members(&self) -> Members<'_> {
         let raw = std::str::from_utf8(&self.raw).ok();
         raw.and_then(Members::read).unwrap_or_default()

@@ -32,7 +32,7 @@ impl Inner {
         };
         let route = self.routed(context, item).await?;
         let mut edits = Splice::new();
-        if matches!(reference, Reference::Prompt(_)) && route.name != name {
+        if route.name != name {
             edits.replace(span_of(message.bytes(), raw), quote(&route.name));
         }
         let work = ForwardedRequest {

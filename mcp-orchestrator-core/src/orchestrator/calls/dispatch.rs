@@ -178,21 +178,22 @@ impl Inner {
         headers: &HeaderMap,
     ) -> Result<Reply> {
         let head = params(message)?;
-        let uri = head
-            .uri
-            .and_then(|uri| text(uri.get()))
-            .ok_or_else(|| missing("uri"))?
-            .into_owned();
+        let raw = head.uri.ok_or_else(|| missing("uri"))?.get();
+        let uri = text(raw).ok_or_else(|| missing("uri"))?.into_owned();
         let route = self
             .routed(context, Item::Resource(&uri))
             .await
             .map_err(|error| no_resource(context, &uri, error))?;
-        let work = ForwardedRequest {
-            name: Some(Cow::Borrowed(&uri)),
+        let mut work = ForwardedRequest {
+            name: Some(Cow::Borrowed(&route.name)),
             headers: Cow::Borrowed(headers),
             judged: AllowedBy::Item(Item::Resource(&uri)),
             ..ForwardedRequest::plain(message)
         };
+        if route.name != uri {
+            work.edits
+                .replace(span_of(message.bytes(), raw), quote(&route.name));
+        }
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
             Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),

@@ -4,17 +4,19 @@ use std::sync::{Arc, LazyLock};
 
 use futures_util::StreamExt as _;
 use memchr::memmem::Finder;
+use serde_json::value::RawValue;
 
 use crate::auth::Principal;
 use crate::call::{Reply, ReplyItem};
 use crate::id::{GatewayId, ServerId};
-use crate::jsonrpc::{Kind, Message};
+use crate::jsonrpc::{Kind, Message, ParamsHead, Splice, quote, span_of, text};
 use crate::limits::{MAX_CARRIED_PER_RESULT, MAX_URI_LEN};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::orchestrator::tasks::{SealScope, TASK_ID, TaskCreation};
 use crate::pool::Handle;
-use crate::router::Route;
+use crate::protocol::method;
+use crate::router::{Route, View, is_ui};
 
 /// Inspects the replies of one call.
 pub(crate) struct ReplyHooks {
@@ -24,6 +26,8 @@ pub(crate) struct ReplyHooks {
     seal_scope: SealScope,
     makes: TaskCreation,
     gateway: GatewayId,
+    /// The resource that a request reads: its own address, and the one that the client used.
+    read: Option<(String, String)>,
 }
 
 impl ReplyHooks {
@@ -42,6 +46,7 @@ impl ReplyHooks {
             seal_scope: SealScope::of(context, handle),
             makes: TaskCreation::of(context.era(), request),
             gateway: context.gateway.clone(),
+            read: read_of(request, &route.name),
         }
     }
 
@@ -81,30 +86,67 @@ impl ReplyHooks {
         })
     }
 
-    /// Returns `true` if the gateway shows more than one server. With a single server, the owner of a resource is
-    /// unambiguous.
-    fn has_several(&self) -> bool {
-        let view = self.inner.router.view(&self.principal, &self.gateway);
-        view.is_ok_and(|view| view.entries.len() > 1)
-    }
-
     fn message(&self, message: Message) -> Message {
-        if message.kind() == Kind::Response {
-            let body = message.body_span().map(|span| &message.bytes()[span]);
-            // Nearly all results name none, so the text is read only if one may be there.
-            let names_any = body.is_some_and(|body| URI_KEY_END.find(body).is_some());
-            let uris = message.body().filter(|_| names_any).map(uris_of);
-            let uris = uris.unwrap_or_default();
-            if !uris.is_empty() && self.has_several() {
-                let catalog = &self.inner.catalog;
-                catalog.carried(&self.server, &self.principal, uris);
-            }
-        }
+        let message = match message.kind() {
+            Kind::Response | Kind::Error => self.resources(message),
+            _ => message,
+        };
         if message.kind() == Kind::Error {
             self.seal_scope.note_elicitations(&message);
         }
         self.inner.seal_tasks(&self.seal_scope, self.makes, message)
     }
+
+    /// Remembers the resources that a result names, and gives clients the addresses that they see of them.
+    fn resources(&self, message: Message) -> Message {
+        let body = message.body_span().map(|span| &message.bytes()[span]);
+        // Nearly all results name none, so the text is read only if one may be there.
+        if body.is_none_or(|body| URI_KEY_END.find(body).is_none()) {
+            return message;
+        }
+        let found = message.body().map(uris_of).unwrap_or_default();
+        let view = self.inner.router.view(&self.principal, &self.gateway);
+        // The owner of a resource is known if there is only one server, except for an address from when there were more.
+        let Ok(view) = view.map_err(drop) else {
+            return message;
+        };
+        let mut edits = Splice::new();
+        for (raw, uri) in found.iter().filter(|(_, uri)| is_ui(uri)) {
+            if let Some(shown) = self.shown(&view, uri) {
+                edits.replace(span_of(message.bytes(), raw), quote(&shown));
+            }
+        }
+        if view.entries.len() > 1 && message.kind() == Kind::Response {
+            let uris = found.into_iter().map(|(_, uri)| uri);
+            let uris: Vec<String> = uris.take(MAX_CARRIED_PER_RESULT).collect();
+            let catalog = &self.inner.catalog;
+            catalog.carried(&self.server, &self.principal, uris);
+        }
+        if edits.is_empty() {
+            return message;
+        }
+        message.spliced(&edits)
+    }
+
+    /// Returns the address that the client sees of a user interface of the server, if it differs from the server's own.
+    fn shown(&self, view: &View, uri: &str) -> Option<String> {
+        match &self.read {
+            Some((own, shown)) if own == uri => (own != shown).then(|| shown.clone()),
+            _ => {
+                let catalog = &self.inner.catalog;
+                catalog.shown_ui(&self.principal, view, &self.server, uri)
+            }
+        }
+    }
+}
+
+/// Returns the own address of the user interface that a request reads, and the one in the request.
+fn read_of(request: &Message, own: &str) -> Option<(String, String)> {
+    if request.method() != method::RESOURCES_READ || !is_ui(own) {
+        return None;
+    }
+    let uri = ParamsHead::read(request.body()).ok()?.uri?;
+    Some((own.to_owned(), text(uri.get())?.into_owned()))
 }
 
 /// Finds the end of a key of a URI: `uri`, `resourceUri` or `ui/resourceUri`. Created once: building a finder costs more
@@ -114,8 +156,8 @@ static URI_KEY_END: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("ri\""))
 /// The beginnings of these keys.
 const URI_KEYS: [&str; 3] = ["\"u", "\"resourceU", "\"ui/resourceU"];
 
-/// Returns up to `MAX_CARRIED_PER_RESULT` URIs that a result names.
-fn uris_of(body: &str) -> Vec<String> {
+/// Returns the URIs that a result names, with their JSON strings.
+fn uris_of(body: &str) -> Vec<(&str, String)> {
     let mut found = Vec::new();
     let mut from = 0;
     while let Some(at) = URI_KEY_END.find(&body.as_bytes()[from..]) {
@@ -127,17 +169,14 @@ fn uris_of(body: &str) -> Vec<String> {
         let rest = &body[from..];
         let value = rest.trim_start().strip_prefix(':').map(str::trim_start);
         let raw = value.and_then(|value| {
-            serde_json::Deserializer::from_str(value)
-                .into_iter::<String>()
-                .next()
+            let mut values = serde_json::Deserializer::from_str(value).into_iter::<&RawValue>();
+            values.next()?.ok()
         });
-        if let Some(Ok(uri)) = raw
+        if let Some(raw) = raw.map(RawValue::get)
+            && let Some(uri) = text(raw)
             && uri.len() <= MAX_URI_LEN
         {
-            found.push(uri);
-        }
-        if found.len() == MAX_CARRIED_PER_RESULT {
-            break;
+            found.push((raw, uri.into_owned()));
         }
     }
     found

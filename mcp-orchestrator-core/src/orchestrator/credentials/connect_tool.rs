@@ -1,5 +1,6 @@
 //! The `connect` tool, which replaces a server's tools for a caller without a credential for that server.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,6 +35,7 @@ impl Inner {
             alias: entry.alias.clone(),
             tools,
             kept,
+            renamed: HashMap::new(),
         };
         match &spec.server.without_credential {
             WithoutCredential::Connect => {}

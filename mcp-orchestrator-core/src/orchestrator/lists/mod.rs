@@ -4,6 +4,7 @@ mod name_conflicts;
 mod refresh;
 mod refresh_interval;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -52,7 +53,11 @@ impl Inner {
             Some(cursor) => self.open_cursor(&bound, &cursor)?,
         };
         let view = self.view(context)?;
-        let sources = self.sources(context, &view, &[kind]).await;
+        let mut sources = self.sources(context, &view, &[kind]).await;
+        for source in &mut sources {
+            let principal = &context.principal;
+            source.renamed = self.catalog.renamed(principal, &view, source, kind);
+        }
         // A server may declare a list that it does not have, which is known only after it was requested.
         if self.lacks(context, &view, kind).await {
             let text = format!("no server of this gateway has {}", method_of(kind));
@@ -163,6 +168,7 @@ impl Inner {
                 alias: entry.alias.clone(),
                 tools: entry.tools.clone(),
                 kept,
+                renamed: HashMap::new(),
             })
         });
         join_all(each).await
@@ -195,6 +201,7 @@ impl Inner {
             alias: entry.alias.clone(),
             tools: entry.tools.clone(),
             kept,
+            renamed: HashMap::new(),
         })
     }
 

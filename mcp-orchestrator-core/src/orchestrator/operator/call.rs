@@ -1,5 +1,6 @@
 //! Calls that an operator makes of a server itself, past the names and the choice of any gateway.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -143,7 +144,12 @@ impl Inner {
             return Err(wants.unwrap_or_else(|| self.list_failure(&spec, kind)));
         };
         let (alias, tools) = (entry.alias, entry.tools);
-        Ok(Source { alias, tools, kept })
+        Ok(Source {
+            alias,
+            tools,
+            kept,
+            renamed: HashMap::new(),
+        })
     }
 
     async fn call_tool(

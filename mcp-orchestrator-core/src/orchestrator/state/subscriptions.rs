@@ -140,12 +140,19 @@ impl Subscriptions {
         });
     }
 
-    /// Removes a caller's subscriptions to a resource, at whichever instance. Returns the instances, or `None` if
+    /// Removes a caller's subscriptions to a resource, at whichever instance of the server, or of any. Returns the instances, or `None` if
     /// there was no subscription.
-    pub(crate) fn remove_uri(&self, party: Party, uri: &str) -> Option<Vec<(Resource, Via)>> {
+    pub(crate) fn remove_uri(
+        &self,
+        party: Party,
+        uri: &str,
+        at: Option<&ServerId>,
+    ) -> Option<Vec<(Resource, Via)>> {
         self.change(|table| {
             let mut own = table.of(party);
-            own.retain(|((_, known), _)| **known == *uri);
+            own.retain(|((source, known), _)| {
+                **known == *uri && at.is_none_or(|at| at == source.lists.server())
+            });
             for (resource, _) in &own {
                 table.detach(resource, party);
                 table.forget(party);

@@ -6,7 +6,7 @@ use super::Place;
 use super::upstream::Settled;
 use crate::call::{Reply, own};
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Kind, Message, request, text};
+use crate::jsonrpc::{Kind, Message, Splice, quote, request, span_of, text};
 use crate::limits::{MAX_SUBSCRIBED_URI_LEN, SUBSCRIBED_TIMEOUT};
 use crate::orchestrator::authority::AllowedBy;
 use crate::orchestrator::forward::{ForwardedRequest, timed_out};
@@ -65,7 +65,7 @@ impl Inner {
         }
         let (place, lease) = self.reached(context, &uri).await?;
         let (party, principal) = (context.caller.party, &context.principal.id);
-        let resource = (place.source.clone(), Arc::<str>::from(&*uri));
+        let resource = (place.source.clone(), Arc::clone(&place.own));
         let era = lease.link.spoken(&context.caller).await?;
         let via = match (&lease.link, era) {
             (Link::Http(_), Era::Legacy) => Via::Own,
@@ -86,11 +86,14 @@ impl Inner {
                 self.subscribe_own(context, &message, &place).await?
             }
             (Via::Engine, Era::Modern) => empty(&message),
-            (Via::Engine, Era::Legacy) => self.subscribe_shared(context, &message, lease).await?,
+            (Via::Engine, Era::Legacy) => {
+                let shared = self.subscribe_shared(context, &message, (lease, &place.own));
+                shared.await?
+            }
         };
         adding.is_accepted = !response.is_error();
         if adding.is_accepted {
-            self.accepted_by(context, &place.server, &uri);
+            self.accepted_by(context, &place.server, &place.own);
         }
         if adding.is_accepted && self.session_of(party).is_none() {
             // The session has ended in the meantime, and its subscriptions were removed before this one was added.
@@ -131,10 +134,14 @@ impl Inner {
         message: &Message,
         place: &Place,
     ) -> Result<Reply> {
-        let head = params(message)?;
-        let uri = head.uri.and_then(|uri| text(uri.get()));
-        let uri = uri.ok_or_else(|| missing("uri"))?;
+        let raw = params(message)?.uri.ok_or_else(|| missing("uri"))?.get();
+        let uri = text(raw).ok_or_else(|| missing("uri"))?;
+        let mut edits = Splice::new();
+        if *place.own != *uri {
+            edits.replace(span_of(message.bytes(), raw), quote(&place.own));
+        }
         let work = ForwardedRequest {
+            edits,
             judged: AllowedBy::Item(Item::Resource(&uri)),
             ..ForwardedRequest::plain(message)
         };
@@ -147,7 +154,7 @@ impl Inner {
         self: &Arc<Self>,
         context: &Context,
         message: &Message,
-        lease: Lease,
+        (lease, own): (Lease, &str),
     ) -> Result<Reply> {
         let head = params(message)?;
         let uri = head.uri.and_then(|uri| text(uri.get()));
@@ -168,7 +175,7 @@ impl Inner {
             trail.reached(&lease.key);
         }
         let limit = lease.spec.server.limits.call_timeout;
-        let settled = tokio::time::timeout(limit, self.settled(lease.handle(), &uri));
+        let settled = tokio::time::timeout(limit, self.settled(lease.handle(), own));
         match settled.await {
             Ok(Settled::Accepted) => Ok(empty(message)),
             Ok(Settled::Rejected(response)) => {
@@ -204,7 +211,15 @@ impl Inner {
         message: &Message,
         uri: &str,
     ) -> Result<Reply> {
-        let Some(removed) = self.subscriptions.remove_uri(context.caller.party, uri) else {
+        // An address that was changed for clients names its server.
+        let route = self.route(context, Item::Resource(uri)).ok();
+        let shared = route.as_ref().filter(|route| route.name != uri);
+        let (own, at) = match shared {
+            Some(route) => (&*route.name, Some(&route.server)),
+            None => (uri, None),
+        };
+        let party = context.caller.party;
+        let Some(removed) = self.subscriptions.remove_uri(party, own, at) else {
             // The server may know a subscription that this gateway does not.
             let (place, lease) = self.reached(context, uri).await?;
             let era = lease.link.spoken(&context.caller).await?;
@@ -237,7 +252,7 @@ impl Inner {
         };
         let handles = session.handles().into_iter().filter(is_it);
         for handle in handles {
-            let params = format!("{{\"uri\":{}}}", crate::jsonrpc::quote(&resource.1));
+            let params = format!("{{\"uri\":{}}}", quote(&resource.1));
             let message = own(request("0", method::RESOURCES_UNSUBSCRIBE, Some(&params)));
             let caller = caller.clone();
             self.pool.tasks().spawn(async move {

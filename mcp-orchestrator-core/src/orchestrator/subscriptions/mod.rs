@@ -4,6 +4,7 @@ mod legacy;
 mod modern;
 mod upstream;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -12,15 +13,16 @@ use super::state::Inner;
 use super::state::context::Context;
 use super::state::listeners::Listener;
 use super::state::subscriptions::{Resource, Source, Via};
+use crate::auth::Principal;
 use crate::call::ReplyItem;
 use crate::credential::{Credential, CredentialRule};
 use crate::error::Result;
-use crate::id::ServerId;
-use crate::jsonrpc::{Members, Message, text};
+use crate::id::{GatewayId, ServerId};
+use crate::jsonrpc::{Members, Message, Splice, quote, span_of, text};
 use crate::orchestrator::params::no_resource;
 use crate::pool::{Handle, Lease};
 use crate::protocol::Era;
-use crate::router::{Item, Route};
+use crate::router::{Item, Route, is_ui};
 use crate::runtime::InstanceKey;
 use crate::session::Session;
 use crate::transport::Party;
@@ -32,6 +34,8 @@ struct Place {
     rule: CredentialRule,
     credential: Arc<Credential>,
     source: Source,
+    /// The server's own address of the resource.
+    own: Arc<str>,
 }
 
 /// A subscriber.
@@ -65,6 +69,7 @@ impl Inner {
             rule,
             credential,
             source,
+            own: route.name.into(),
         })
     }
 
@@ -75,6 +80,37 @@ impl Inner {
             let (principal, uris) = (&context.principal, vec![uri.to_owned()]);
             self.catalog.carried(server, principal, uris);
         }
+    }
+
+    /// Returns the address that a caller sees of a resource of a server.
+    fn shown_uri<'a>(&self, context: &Context, server: &ServerId, own: &'a str) -> Cow<'a, str> {
+        let principal = &context.principal;
+        let view = self.view(context).ok();
+        let shown = view.and_then(|view| self.catalog.shown_ui(principal, &view, server, own));
+        shown.map_or(Cow::Borrowed(own), Cow::Owned)
+    }
+
+    /// Returns an update with the address that a subscriber sees of the resource.
+    fn update_for(
+        &self,
+        principal: &Principal,
+        gateway: &GatewayId,
+        server: &ServerId,
+        message: &Message,
+    ) -> Message {
+        let members = message.body().and_then(Members::read).unwrap_or_default();
+        let uri = members.get("uri").and_then(|raw| Some((raw, text(raw)?)));
+        let shown = uri.filter(|(_, own)| is_ui(own)).and_then(|(raw, own)| {
+            let view = self.router.view(principal, gateway).ok()?;
+            let shown = self.catalog.shown_ui(principal, &view, server, &own)?;
+            Some((span_of(message.bytes(), raw), shown))
+        });
+        let Some((span, shown)) = shown else {
+            return message.clone();
+        };
+        let mut edits = Splice::new();
+        edits.replace(span, quote(&shown));
+        message.spliced(&edits)
     }
 
     /// Removes all subscriptions of a caller that is gone.
@@ -97,8 +133,10 @@ impl Inner {
                 let is_lost = self.has_lost(context, source).await;
                 lost.insert(source.clone(), is_lost);
             }
-            let route = self.route(context, Item::Resource(uri));
-            let is_routed = route.is_ok_and(|route| route.server == *source.lists.server());
+            let server = source.lists.server();
+            let shown = self.shown_uri(context, server, uri);
+            let route = self.route(context, Item::Resource(&shown));
+            let is_routed = route.is_ok_and(|route| route.server == *server);
             if is_routed && !lost[source] {
                 continue;
             }
@@ -107,7 +145,7 @@ impl Inner {
                 self.unsubscribe_own(session, &resource);
                 continue;
             }
-            let now = self.place_of(context, &resource.1).await.ok();
+            let now = self.place_of(context, &shown).await.ok();
             let now = now.map(|place| place.source);
             self.subscriptions.moves(party, &resource, now);
         }
@@ -186,18 +224,27 @@ impl Inner {
     /// Delivers an update of a resource to its subscribers.
     pub(super) fn updated(&self, handle: &Arc<Handle>, party: Option<Party>, message: &Message) {
         if let Some(session) = party.and_then(|party| self.session_of(party)) {
-            return self.push(&session, handle, ReplyItem::Notification(message.clone()));
+            let (principal, server) = (session.principal_now(), handle.key.server());
+            let message = self.update_for(&principal, &session.gateway, server, message);
+            return self.push(&session, handle, ReplyItem::Notification(message));
         }
         let members = message.body().and_then(Members::read).unwrap_or_default();
         let Some(uri) = members.get("uri").and_then(text) else {
             return;
         };
+        let server = handle.key.server();
         for party in self.subscriptions.parties(&Source::from(&handle.key), &uri) {
             match self.subscriber(party, &handle.key) {
                 Some(Subscribed::Session(session)) => {
-                    session.push(ReplyItem::Notification(message.clone()));
+                    let principal = session.principal_now();
+                    let message = self.update_for(&principal, &session.gateway, server, message);
+                    session.push(ReplyItem::Notification(message));
                 }
-                Some(Subscribed::Listener(listener)) => listener.send(message),
+                Some(Subscribed::Listener(listener)) => {
+                    let principal = &listener.principal;
+                    let message = self.update_for(principal, &listener.gateway, server, message);
+                    listener.send(&message);
+                }
                 None => {}
             }
         }

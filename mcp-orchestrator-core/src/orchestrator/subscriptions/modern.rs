@@ -45,7 +45,7 @@ impl Inner {
             return None;
         }
         let place = self.find_place(context, uri).await.ok()?;
-        let resource = (place.source.clone(), Arc::<str>::from(uri));
+        let resource = (place.source.clone(), Arc::clone(&place.own));
         let (party, principal) = (listener.party, &context.principal.id);
         // Before anything is started or sent, so that subscriptions over the limit cost nothing.
         self.subscriptions
@@ -64,12 +64,12 @@ impl Inner {
                     false
                 } else if speaks_modern(&lease).await {
                     // The client must receive every change after its acknowledgement.
-                    let promised = self.subscriptions.promised(&place.source, uri);
+                    let promised = self.subscriptions.promised(&place.source, &place.own);
                     let _ = tokio::time::timeout(SUBSCRIBED_TIMEOUT, promised).await;
                     true
                 } else {
                     let limit = lease.spec.server.limits.call_timeout;
-                    let settled = self.settled(lease.handle(), uri);
+                    let settled = self.settled(lease.handle(), &place.own);
                     let settled = tokio::time::timeout(limit, settled).await;
                     matches!(settled, Ok(Settled::Accepted))
                 }
@@ -79,10 +79,11 @@ impl Inner {
         // The right may have been lost in the meantime, and with it the stream or this subscription.
         let is_kept = self.subscriptions.has(&resource, party) && !listener.ended.is_cancelled();
         if !(accepted && is_kept) {
-            self.subscriptions.remove_uri(party, uri);
+            let at = (*place.own != *uri).then_some(&place.server);
+            self.subscriptions.remove_uri(party, &place.own, at);
             return None;
         }
-        self.accepted_by(context, &place.server, uri);
+        self.accepted_by(context, &place.server, &place.own);
         Some(())
     }
 }

@@ -7,7 +7,7 @@ use super::{Lists, NAMED, Snapshot};
 use crate::auth::Principal;
 use crate::id::Alias;
 use crate::limits::MAX_CONFLICTS;
-use crate::router::{Hints, ItemKind, View};
+use crate::router::{Hints, ItemKind, View, is_ui};
 
 /// An item that several servers of a gateway list to one principal under the same name, or a template of one server
 /// that matches URIs of any scheme.
@@ -69,6 +69,10 @@ impl Lists {
                     .into_iter()
                     .flatten()
                 {
+                    // Addresses of user interfaces are told apart for clients.
+                    if kind == ItemKind::Resource && is_ui(name) {
+                        continue;
+                    }
                     if entry.shows(kind, name, || {
                         listed.map_or_else(Hints::default, |listed| listed.hints(name))
                     }) {

@@ -61,9 +61,9 @@ fn leaving_removes_all_subscriptions_of_a_party() {
     let own = resource("b", "x://1");
     subscriptions.add(&own, 1, Via::Own, &ann).unwrap();
     assert!(subscriptions.parties(&own.0, "x://1").is_empty());
-    let removed = subscriptions.remove_uri(1, "x://1").unwrap();
+    let removed = subscriptions.remove_uri(1, "x://1", None).unwrap();
     assert_eq!(removed.len(), 2);
-    assert!(subscriptions.remove_uri(1, "x://1").is_none());
+    assert!(subscriptions.remove_uri(1, "x://1", None).is_none());
     assert_eq!(subscriptions.parties(&source("a"), "x://1"), [2]);
     subscriptions.leave(1);
     assert_eq!(subscriptions.shared_at(&source("a")).len(), 1);
