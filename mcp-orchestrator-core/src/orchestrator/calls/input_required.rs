@@ -97,7 +97,12 @@ impl Inner {
             return Err(ended());
         }
         let asked = request.message.id().unwrap_or("null").to_owned();
-        request.answer(own(response(&asked, answer)));
+        let answer = own(response(&asked, answer));
+        let answer = match &request.origin {
+            Some(key) => self.unseal_related(&context.principal.id, None, key, answer),
+            None => answer,
+        };
+        request.answer(answer);
         leg.able = able(message);
         leg.id = message.id_bytes().unwrap_or_default();
         leg.token = progress_token(message).map(|(_, token)| token);
