@@ -144,7 +144,7 @@ impl Inner {
         servers: &[&ViewEntry],
     ) -> Result<(usize, Option<String>)> {
         let opened = self.key.open(CURSOR, bound.as_bytes(), cursor);
-        let place = opened.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        let place = opened.and_then(|bytes| String::from_utf8(bytes).ok());
         let place = place.as_deref().and_then(|place| place.split_once('\n'));
         let found = place.and_then(|(alias, cursor)| {
             let at = servers
