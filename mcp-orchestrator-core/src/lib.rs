@@ -69,7 +69,7 @@
 //! | `config` | yes | configuration files |
 //! | `local-store` | yes | a file of sealed records for credentials |
 //! | `jwt`, `oauth` | yes | callers by tokens of OIDC issuers; tokens for servers, obtained and renewed |
-//! | `fetch`, `outbound` | yes | come with the features above: requests to issuers, and connections to other machines |
+//! | `fetch`, `outbound`, `files` | yes | come with the features above: requests to issuers, connections to other machines, and files that an operator names |
 //! | `kubernetes` | no | pods of a Kubernetes cluster as instances |
 //! | `test-util` | no | the contract suites in `testing`, for implementations of the traits |
 
@@ -78,6 +78,7 @@ mod backoff;
 mod challenge;
 mod connect;
 pub mod error;
+pub mod files;
 pub mod header_value;
 pub mod id;
 pub mod jsonrpc;

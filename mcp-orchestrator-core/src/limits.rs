@@ -87,6 +87,8 @@ limits! {
     MAX_CARRIED_TOTAL: Bytes = 32 * 1024 * 1024;
     /// URIs of one result that are remembered.
     MAX_CARRIED_PER_RESULT: Count = 256;
+    /// Pages of servers' skills in one page that is returned to a caller.
+    MAX_SKILL_PAGES: Count = 64;
     /// Items in one page of a list that is returned to a caller.
     MAX_PAGE_ITEMS: Count = 1000;
     /// Bytes of one page of a list that is returned to a caller; a single item may be larger.
@@ -125,6 +127,10 @@ limits! {
     MAX_CLIENT_TASKS: Count = 256;
     /// Length of the id of such a task.
     MAX_CLIENT_TASK_ID_LEN: Bytes = 1024;
+    /// URLs that servers asked the client of one session to open, and whose completion they can report.
+    MAX_ELICITATIONS: Count = 64;
+    /// Length of the id of such a URL.
+    MAX_ELICITATION_ID_LEN: Bytes = 1024;
     /// Open `subscriptions/listen` streams per principal.
     MAX_LISTENS_PER_PRINCIPAL: Count = 64;
     /// Length of the id of a `subscriptions/listen`, which every notification of its stream repeats.
@@ -170,6 +176,8 @@ limits! {
     LINK_LIFETIME: Time = Duration::from_mins(10);
     /// Audit events that wait to be written to disk.
     MAX_WAITING_AUDIT_LINES: Count = 8192;
+    /// How long a closed audit log waits until its last events are written.
+    AUDIT_CLOSE_TIMEOUT: Time = Duration::from_secs(5);
     /// Notifications that wait for a slow listener.
     MAX_WAITING_NOTIFICATIONS: Count = 64;
     /// Length of the name or version of a client with an oversized `clientInfo`.
@@ -257,6 +265,10 @@ limits! {
     UNCOUNTED_MESSAGE_LEN: Bytes = 16 * 1024;
     /// Memory for the large messages of one instance that are being received or were not delivered yet.
     MAX_MESSAGE_MEMORY: Bytes = 512 << 20;
+    /// Memory for the messages of all servers that are being received or were not delivered yet.
+    MAX_TOTAL_MESSAGE_MEMORY: Bytes = 2 << 30;
+    /// Memory that an instance's messages may take in excess of [`MAX_TOTAL_MESSAGE_MEMORY`].
+    GUARANTEED_MESSAGE_MEMORY: Bytes = 1 << 20;
     /// Messages of one call that wait for a slow client. Programs only; HTTP servers get backpressure.
     MAX_CALL_BACKLOG: Count = 64;
     /// Messages that wait for a program that does not read.
@@ -354,7 +366,7 @@ limits! {
 
     /// Size of a configuration file, or of a file that it refers to.
     MAX_CONFIG_FILE_LEN: Bytes = 8 * 1024 * 1024;
-    /// Time in which a configuration file that is a pipe must be written.
+    /// Time in which a file that the configuration names must be written, if it is a pipe.
     CONFIG_PIPE_TIMEOUT: Time = Duration::from_secs(5);
     /// Values and keys in a configuration file; an alias counts each time it is used.
     MAX_CONFIG_NODES: Count = 200_000;

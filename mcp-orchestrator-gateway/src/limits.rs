@@ -8,6 +8,8 @@ mcp_orchestrator_core::limits! {
     HEAD_TIMEOUT: Time = Duration::from_secs(30);
     /// How long a TLS handshake may take.
     TLS_HANDSHAKE_TIMEOUT: Time = Duration::from_secs(10);
+    /// How long a TLS handshake waits for a renewed certificate to be read.
+    CERTIFICATE_RELOAD_TIMEOUT: Time = Duration::from_secs(1);
     /// How long an HTTP/2 connection may be without a request.
     IDLE_TIMEOUT: Time = Duration::from_mins(2);
     /// How long a request body may take, in addition to the time that [`MIN_BODY_RATE`] grants.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcp_orchestrator_core::files;
+use mcp_orchestrator_core::limits::MAX_CONFIG_FILE_LEN;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -14,9 +16,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::limits::CERTIFICATE_RELOAD_TIMEOUT;
 
 /// How long the files are cached before they are read again.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
@@ -81,7 +86,11 @@ impl Tls {
         stream: TcpStream,
         timeout: Duration,
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let agreed = tokio::time::timeout(timeout, self.acceptor.accept(stream)).await;
+        let agree = async {
+            self.files.refresh().await;
+            self.acceptor.accept(stream).await
+        };
+        let agreed = tokio::time::timeout(timeout, agree).await;
         agreed.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
     }
 }
@@ -99,6 +108,8 @@ struct Files {
     provider: Arc<CryptoProvider>,
     again: Duration,
     last: Mutex<Last>,
+    /// Permits one reload at a time.
+    reloads: Arc<Semaphore>,
 }
 
 struct Last {
@@ -126,16 +137,34 @@ impl Files {
                 read: Instant::now(),
                 wrong: None,
             }),
+            reloads: Arc::new(Semaphore::new(1)),
         })
     }
 
-    fn current(&self) -> Arc<CertifiedKey> {
-        let mut last = self.last.lock();
-        if last.read.elapsed() < self.again {
-            return Arc::clone(&last.pair);
+    /// Reads the files again if they were cached for long enough. Waits for at most [`CERTIFICATE_RELOAD_TIMEOUT`];
+    /// slow files are used by later handshakes.
+    async fn refresh(self: &Arc<Self>) {
+        if self.last.lock().read.elapsed() < self.again {
+            return;
         }
+        let Ok(permit) = Arc::clone(&self.reloads).try_acquire_owned() else {
+            return;
+        };
+        let files = Arc::clone(self);
+        let reading = tokio::task::spawn_blocking(move || {
+            files.reload();
+            drop(permit);
+        });
+        // After the limit, and after a panic, the previous pair is used.
+        let _ = tokio::time::timeout(CERTIFICATE_RELOAD_TIMEOUT, reading).await;
+    }
+
+    /// Reads the files again. Blocks on the file system.
+    fn reload(&self) {
+        let loaded = load(&self.certificate, &self.key, &self.provider);
+        let mut last = self.last.lock();
         last.read = Instant::now();
-        match load(&self.certificate, &self.key, &self.provider) {
+        match loaded {
             Ok(pair) => {
                 if pair.cert != last.pair.cert {
                     tracing::info!(file = %self.certificate.display(), "a new certificate is used");
@@ -146,12 +175,14 @@ impl Files {
             Err(error) => {
                 let error = error.to_string();
                 if last.wrong.as_ref() != Some(&error) {
-                    tracing::error!(error, "the certificate before is used on");
+                    tracing::error!(
+                        error,
+                        "cannot reload the certificate; the previous one stays in use"
+                    );
                 }
                 last.wrong = Some(error);
             }
         }
-        Arc::clone(&last.pair)
     }
 }
 
@@ -163,7 +194,7 @@ impl fmt::Debug for Files {
 
 impl ResolvesServerCert for Files {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+        Some(Arc::clone(&self.last.lock().pair))
     }
 }
 
@@ -173,13 +204,17 @@ fn load(
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, TlsError> {
     let name = |file: &PathBuf| file.display().to_string();
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let pem = |file: &PathBuf| {
+        files::read(file, MAX_CONFIG_FILE_LEN)
+            .map_err(|error| TlsError::File(name(file), error.to_string()))
+    };
+    let chain = CertificateDer::pem_slice_iter(&pem(certificate)?)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| TlsError::File(name(certificate), error.to_string()))?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(name(certificate)));
     }
-    let private = PrivateKeyDer::from_pem_file(key)
+    let private = PrivateKeyDer::from_pem_slice(&pem(key)?)
         .map_err(|error| TlsError::File(name(key), error.to_string()))?;
     let pair = CertifiedKey::from_der(chain, private, provider)
         .map_err(|error| TlsError::Key(name(key), error.to_string()))?;
@@ -209,24 +244,29 @@ mod tests {
         Files::new(certificate, key, provider, Duration::ZERO).unwrap()
     }
 
+    fn current(files: &Files) -> Arc<CertifiedKey> {
+        files.reload();
+        Arc::clone(&files.last.lock().pair)
+    }
+
     #[test]
     fn new_certificate_is_used_and_a_broken_one_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let first = write(folder.path(), "one.example");
         let files = files(folder.path());
-        assert_eq!(files.current().cert[0].as_ref(), first);
+        assert_eq!(current(&files).cert[0].as_ref(), first);
         let second = write(folder.path(), "two.example");
-        assert_eq!(files.current().cert[0].as_ref(), second);
+        assert_eq!(current(&files).cert[0].as_ref(), second);
         // Half of a replacement: the key does not match the certificate.
         let key = fs::read(folder.path().join("tls.key")).unwrap();
         let third = write(folder.path(), "three.example");
         let new_key = fs::read(folder.path().join("tls.key")).unwrap();
         fs::write(folder.path().join("tls.key"), key).unwrap();
-        assert_eq!(files.current().cert[0].as_ref(), second);
+        assert_eq!(current(&files).cert[0].as_ref(), second);
         fs::write(folder.path().join("tls.key"), "nonsense").unwrap();
-        assert_eq!(files.current().cert[0].as_ref(), second);
+        assert_eq!(current(&files).cert[0].as_ref(), second);
         fs::write(folder.path().join("tls.key"), new_key).unwrap();
-        assert_eq!(files.current().cert[0].as_ref(), third);
+        assert_eq!(current(&files).cert[0].as_ref(), third);
     }
 
     #[test]

@@ -135,3 +135,35 @@ async fn internal_requests_are_not_counted_as_served() {
     session.tool("echo", "{}").await;
     assert_eq!(served(gateway.orchestrator.instances().await), 2);
 }
+
+#[tokio::test]
+async fn explanation_of_a_name_without_its_prefix_suggests_the_only_server_that_lists_it() {
+    let gateway = Gateway::new()
+        .server(scripted("a", &["--tools", "2"]))
+        .server(scripted("b", &["--tools", "3"]))
+        .filter("a", hide_all_but("tool-*"))
+        .run()
+        .await;
+    let ann = Arc::new(Principal::user(PrincipalId::new("ann").unwrap(), "test"));
+    gateway.session().await.tools().await;
+    for (name, suggested) in [
+        ("tool-2", Some("did you mean b__tool-2?")),
+        // Hidden at the other server.
+        ("echo", Some("did you mean b__echo?")),
+        // Both servers list it.
+        ("tool-1", None),
+        ("tool-9", None),
+    ] {
+        let default = GatewayId::default_gateway();
+        let why = gateway
+            .orchestrator
+            .explain(&ann, &default, Item::Tool(name))
+            .await;
+        assert!(!why.routed);
+        let (_, last) = why.steps.last().unwrap();
+        match suggested {
+            Some(suggested) => assert!(last.ends_with(suggested), "{last}"),
+            None => assert!(!last.contains("did you mean"), "{last}"),
+        }
+    }
+}

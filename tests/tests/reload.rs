@@ -177,3 +177,48 @@ async fn variables_from_a_pipe_that_nobody_writes_do_not_stall_the_gateway() {
     .await;
     assert!(said(&errors, "nobody wrote anything") > 0);
 }
+
+/// Returns the number of threads of a process.
+#[cfg(target_os = "linux")]
+fn threads(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/task"))
+        .unwrap()
+        .count()
+}
+
+/// Reloads that give up on a pipe leave nothing behind, whether it has a writer or not.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn pipe_that_is_held_open_without_data_costs_a_reload_no_thread() {
+    let server = || json!({ "command": [program("scripted-server")] });
+    let before = json!({ "servers": { "a": server(), "b": server() } });
+    let (gateway, errors, folder) = run(&before.to_string()).await;
+    let session = gateway.client().session().await;
+    assert!(session.tool("a__echo", "{}").await["error"].is_null());
+    let pipe = folder.path().join("variables");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut writer = std::fs::File::options();
+    let writer = writer.read(true).write(true).open(&pipe).unwrap();
+    let mut after = before;
+    after["servers"]["b"]["env_file"] = json!(pipe);
+    std::fs::write(&gateway.config, after.to_string()).unwrap();
+    let refused = "reload rejected; keeping the previous configuration";
+    until("the first refusal", || said(&errors, refused) == 1).await;
+    let started = threads(gateway.pid());
+    for number in 2..=4 {
+        signal(gateway.pid(), Signal::HUP);
+        until("a refusal", || said(&errors, refused) == number).await;
+    }
+    assert!(
+        threads(gateway.pid()) <= started,
+        "{started} threads before"
+    );
+    assert!(said(&errors, "nobody wrote anything") > 0);
+    // Its writer writes at last.
+    drop(writer);
+    let written = std::thread::spawn(move || std::fs::write(pipe, "NAME=value\n"));
+    signal(gateway.pid(), Signal::HUP);
+    until("the reload", || said(&errors, "configuration applied") == 1).await;
+    written.join().unwrap().unwrap();
+}

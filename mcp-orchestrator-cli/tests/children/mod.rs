@@ -216,3 +216,33 @@ fn child_inherits_only_its_standard_streams() {
     assert_eq!(lines.next(), Some("0"), "{found}");
     up.end();
 }
+
+#[test]
+fn child_runs_in_the_directory_of_the_gateway_or_in_its_own() {
+    let site = Site::with_servers();
+    let sub = site.dir().join("sub");
+    fs::create_dir(&sub).unwrap();
+    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/server.sh");
+    for folder in [site.dir(), &sub] {
+        let script = format!("pwd >\"$1\"\nexec sh {server}\n");
+        fs::write(folder.join("relative.sh"), script).unwrap();
+    }
+    site.write(
+        "listen: 127.0.0.1:0\nservers:\n  a: {command: [sh, relative.sh, where]}\n  \
+         b: {command: [sh, ./relative.sh, where], cwd: sub}\n  \
+         c: {command: [sh, sub/relative.sh, of-c], cwd: .}\n",
+    );
+    for (name, file, folder) in [
+        ("a", "where", site.dir()),
+        ("b", "sub/where", &sub),
+        ("c", "of-c", site.dir()),
+    ] {
+        site.run(&["tools", name]).ok();
+        let seen = fs::read_to_string(site.dir().join(file)).unwrap();
+        assert_eq!(
+            fs::canonicalize(seen.trim_end()).unwrap(),
+            fs::canonicalize(folder).unwrap(),
+            "{name}"
+        );
+    }
+}

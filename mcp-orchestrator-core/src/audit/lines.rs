@@ -1,12 +1,10 @@
 //! Audit sinks: JSON lines to a file or to standard output, and `tracing` events.
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,7 +12,8 @@ use parking_lot::Mutex;
 use super::json::line;
 use super::{AuditEvent, AuditSink, Outcome};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::MAX_WAITING_AUDIT_LINES;
+use crate::files;
+use crate::limits::{AUDIT_CLOSE_TIMEOUT, MAX_WAITING_AUDIT_LINES};
 
 /// How long a written line may stay in the buffer while no further line arrives.
 const FLUSH: Duration = Duration::from_millis(200);
@@ -27,20 +26,18 @@ pub struct JsonLines {
     lines: Mutex<Option<SyncSender<Vec<u8>>>>,
     lost: AtomicU64,
     arguments: bool,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Disconnected when the writer's thread has ended.
+    written: Mutex<Option<Receiver<()>>>,
 }
 
 impl JsonLines {
     /// Appends to the file at `path`. The file is created with mode 0600 if it does not exist.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) if the file cannot be opened.
+    /// [`Config`](ErrorKind::Config) if the file cannot be opened, or, with feature `files`, if it is a pipe that
+    /// nobody reads.
     pub fn to_file(path: &Path, arguments: bool) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|error| {
+        let file = files::open_append(path).map_err(|error| {
             let text = format!("the audit log {} cannot be written", path.display());
             Error::new(ErrorKind::Config, text).with_source(error)
         })?;
@@ -61,9 +58,13 @@ impl JsonLines {
     /// [`Unavailable`](ErrorKind::Unavailable) if the writer thread cannot be started.
     pub fn to_writer(writer: impl Write + Send + 'static, arguments: bool) -> Result<Self> {
         let (lines, coming) = sync_channel(MAX_WAITING_AUDIT_LINES);
-        let writer = std::thread::Builder::new()
+        let (writing, written) = sync_channel(0);
+        std::thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || write_all(BufWriter::new(writer), &coming))
+            .spawn(move || {
+                write_all(BufWriter::new(writer), &coming);
+                drop::<SyncSender<()>>(writing);
+            })
             .map_err(|error| {
                 let text = "no thread can be had for the audit log";
                 Error::new(ErrorKind::Unavailable, text).with_source(error)
@@ -72,7 +73,7 @@ impl JsonLines {
             lines: Mutex::new(Some(lines)),
             lost: AtomicU64::new(0),
             arguments,
-            writer: Mutex::new(Some(writer)),
+            written: Mutex::new(Some(written)),
         })
     }
 
@@ -101,11 +102,10 @@ impl AuditSink for JsonLines {
     fn close(&self) {
         let lines = &self.lines;
         drop(lines.lock().take());
-        let writer = &self.writer;
-        let writer = writer.lock().take();
-        if let Some(writer) = writer {
-            // The thread returns no value, and a panic in it must not propagate.
-            let _ = writer.join();
+        let written = self.written.lock().take();
+        let ended = written.map(|written| written.recv_timeout(AUDIT_CLOSE_TIMEOUT));
+        if matches!(ended, Some(Err(RecvTimeoutError::Timeout))) {
+            tracing::error!("the audit log does not accept its last events: they are lost");
         }
     }
 
@@ -114,7 +114,7 @@ impl AuditSink for JsonLines {
     }
 }
 
-/// Writes all queued events before the sink is dropped.
+/// Writes the queued events before the sink is dropped.
 impl Drop for JsonLines {
     fn drop(&mut self) {
         self.close();
@@ -306,5 +306,22 @@ mod tests {
         }
         assert!(told > 0);
         assert_eq!(told + there, events);
+    }
+
+    #[cfg(all(unix, feature = "files"))]
+    #[test]
+    fn pipe_that_nobody_reads_is_refused_and_a_full_one_does_not_hold_up_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let refused = JsonLines::to_file(&path, false).unwrap_err().to_string();
+        assert!(refused.contains("nobody reads"), "{refused}");
+        let _reader = files::open(&path).unwrap();
+        let sink = JsonLines::to_file(&path, false).unwrap();
+        for _ in 0..2000 {
+            sink.record(&event());
+        }
+        sink.close();
     }
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 use crate::error::Result as Told;
+use crate::files;
 use crate::id::{ServerId, SlotName};
 
 /// Maximum size of a secret file in bytes, equal to the limit of a Kubernetes Secret.
@@ -172,8 +172,8 @@ fn text(value: &SecretSlice<u8>) -> Result<SecretString, SourceError> {
 }
 
 fn read_file(path: &Path) -> Result<SecretString, SourceError> {
-    // Checked before opening, since opening a pipe would wait for its writer.
-    let found = std::fs::metadata(path)?;
+    let file = files::open(path)?;
+    let found = file.metadata()?;
     if !found.is_file() {
         return Err(SourceError::NotAFile);
     }
@@ -181,9 +181,7 @@ fn read_file(path: &Path) -> Result<SecretString, SourceError> {
         return Err(SourceError::TooLarge);
     }
     let mut text = String::new();
-    let read = File::open(path)?
-        .take(FILE_LIMIT + 1)
-        .read_to_string(&mut text);
+    let read = file.take(FILE_LIMIT + 1).read_to_string(&mut text);
     if let Err(error) = read {
         return Err(match error.kind() {
             io::ErrorKind::InvalidData => SourceError::NotText,

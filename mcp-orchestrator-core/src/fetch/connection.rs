@@ -1,8 +1,10 @@
 //! A single exchange on its own connection.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use http::{Request, Uri};
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT,
+};
+use http::{HeaderMap, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -28,6 +30,11 @@ pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<An
             // An event stream may never end, and the caller waits for a document.
             return Err("the response is an event stream, not a document".to_owned());
         }
+        if let Some(coding) = coding(&head.headers) {
+            return Err(format!(
+                "the response is compressed (content-encoding: {coding}), though it was requested without"
+            ));
+        }
         Ok(Answer {
             status: head.status,
             body: whole(body).await?,
@@ -45,6 +52,18 @@ pub(super) async fn exchange(io: BoxedIo, uri: &Uri, ask: &Ask<'_>) -> Result<An
     answer.await
 }
 
+/// Returns the content coding of a response, shortened, or `None` if it has none.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    let codings = headers.get_all(CONTENT_ENCODING).iter();
+    let codings: Vec<_> = codings
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|coding| String::from_utf8_lossy(coding.trim_ascii()).to_lowercase())
+        .filter(|coding| !coding.is_empty() && coding != "identity")
+        .collect();
+    let visible = codings.join(", ").escape_debug().take(40).collect();
+    (!codings.is_empty()).then_some(visible)
+}
+
 fn request(uri: &Uri, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {
     let wrong = |_| "this cannot be asked".to_owned();
     let authority = uri.authority().map_or("", http::uri::Authority::as_str);
@@ -54,6 +73,7 @@ fn request(uri: &Uri, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, String> {
         .uri(path)
         .header(HOST, authority)
         .header(USER_AGENT, "mcp-orchestrator")
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
         .header(CONNECTION, HeaderValue::from_static("close"))
         .body(Full::new(ask.body.clone()))
         .map_err(wrong)?;
@@ -92,4 +112,31 @@ fn causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_coding_of_a_response_is_named() {
+        let coding_of = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CONTENT_ENCODING, HeaderValue::from_static(value));
+            }
+            coding(&headers)
+        };
+        for none in [&[][..], &[""], &["identity"], &["Identity, "]] {
+            assert_eq!(coding_of(none), None, "{none:?}");
+        }
+        for (values, named) in [
+            (&["br"][..], "br"),
+            (&["ZSTD"], "zstd"),
+            (&["identity, gzip"], "gzip"),
+            (&["gzip", "br"], "gzip, br"),
+        ] {
+            assert_eq!(coding_of(values).as_deref(), Some(named));
+        }
+    }
 }

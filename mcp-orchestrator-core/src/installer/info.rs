@@ -40,7 +40,7 @@ impl Actor {
             )),
             (text, _) => text.parse().map_err(|_| {
                 wrong(format!(
-                    "{text:?} is no owner: it is me, team/NAME or organization"
+                    "unknown owner {text:?}: name me, team/NAME or organization"
                 ))
             }),
         }

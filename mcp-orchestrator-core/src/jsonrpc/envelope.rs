@@ -4,6 +4,7 @@ use super::kind::{Kind, ParseError};
 use super::scan::{Key, Scan, SyntaxError};
 use super::spelling::{META, Names, PARAMS, REFERENCE, Spellings, TOP};
 use super::{Span, text};
+use crate::protocol::meta::RELATED_TASK;
 
 /// Range of a part of a message, which is shorter than 4 GiB. Empty if the part is absent; no JSON value is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) struct Envelope {
     /// `params._meta`.
     pub(super) meta: Place,
     pub(super) ambiguity: Ambiguity,
+    /// `params._meta` names a related task.
+    pub(super) related_task: bool,
 }
 
 /// Whether readers of a message's `params` may disagree about its meaning.
@@ -62,6 +65,7 @@ struct Found {
     name: Place,
     meta: Place,
     ambiguity: Ambiguity,
+    related_task: bool,
 }
 
 impl Envelope {
@@ -131,8 +135,17 @@ impl Found {
         let end = if_object(scan, at, |key, at| {
             let name = params.take(scan.0, key);
             let end = match name {
-                Some("_meta") => watched(scan, at, &META, &mut meta)?,
-                Some("ref") => watched(scan, at, &REFERENCE, &mut others)?,
+                Some("_meta") => {
+                    let (end, spellings) = watched(scan, at, &META)?;
+                    meta |= spellings.is_ambiguous();
+                    self.related_task |= spellings.has(RELATED_TASK);
+                    end
+                }
+                Some("ref") => {
+                    let (end, spellings) = watched(scan, at, &REFERENCE)?;
+                    others |= spellings.is_ambiguous();
+                    end
+                }
                 _ => scan.value(at)?,
             };
             match name {
@@ -195,6 +208,7 @@ impl Found {
             name: self.name,
             meta: self.meta,
             ambiguity: self.ambiguity,
+            related_task: self.related_task,
         })
     }
 }
@@ -211,20 +225,18 @@ fn if_object(
     scan.value(at)
 }
 
-/// Reads a value and records whether it is an object in which one of these names is ambiguous.
+/// Reads a value and, if it is an object, which of these names it contains.
 fn watched(
     scan: Scan<'_>,
     at: usize,
     names: &'static Names,
-    ambiguous: &mut bool,
-) -> Result<usize, SyntaxError> {
+) -> Result<(usize, Spellings), SyntaxError> {
     let mut spellings = Spellings::of(names);
     let end = if_object(scan, at, |key, at| {
         spellings.take(scan.0, key);
         scan.value(at)
     })?;
-    *ambiguous |= spellings.is_ambiguous();
-    Ok(end)
+    Ok((end, spellings))
 }
 
 fn is_id(raw: &str) -> bool {

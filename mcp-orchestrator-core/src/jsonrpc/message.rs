@@ -119,6 +119,11 @@ impl Message {
         self.envelope.ambiguity.meta
     }
 
+    /// Returns `true` if `params._meta` names a related task.
+    pub(crate) fn names_related_task(&self) -> bool {
+        self.envelope.related_task
+    }
+
     /// Returns `true` for a result or an error, which ends its request.
     pub fn is_response(&self) -> bool {
         matches!(self.kind(), Kind::Response | Kind::Error)

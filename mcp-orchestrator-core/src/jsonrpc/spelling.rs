@@ -109,6 +109,12 @@ impl Spellings {
         self.unclear != 0
     }
 
+    /// Returns `true` if this name occurred.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let mut names = self.names.names.iter().enumerate();
+        self.seen != 0 && names.any(|(at, known)| *known == name && self.seen & (1 << at) != 0)
+    }
+
     /// Returns `true` if this name occurred again or in another spelling.
     pub(super) fn is_unclear(&self, name: &str) -> bool {
         let mut names = self.names.names.iter().enumerate();

@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::error::ConnectorError;
-use crate::tls;
+use crate::limits::MAX_CONFIG_FILE_LEN;
+use crate::{files, tls};
 
 /// A client certificate and the hosts that it is presented to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(super) struct Certificates {
 #[derive(Debug)]
 struct Identity {
     files: ClientCertificate,
+    /// Permits one read at a time: connections that wait for slow files occupy no threads.
+    reads: Arc<Semaphore>,
     loaded: Mutex<Option<Loaded>>,
 }
 
@@ -68,9 +71,15 @@ impl Certificates {
             return Ok(Arc::clone(self.anonymous.get_or_try_init(load).await?));
         };
         let (roots, identity) = (self.roots().await?, Arc::clone(identity));
-        tokio::task::spawn_blocking(move || identity.config(&roots))
-            .await
-            .map_err(|_| ConnectorError::Cancelled)?
+        let permit = Arc::clone(&identity.reads).acquire_owned().await;
+        let permit = permit.map_err(|_| ConnectorError::Cancelled)?;
+        tokio::task::spawn_blocking(move || {
+            let config = identity.config(&roots);
+            drop(permit);
+            config
+        })
+        .await
+        .map_err(|_| ConnectorError::Cancelled)?
     }
 
     async fn roots(&self) -> Result<Arc<RootCertStore>, ConnectorError> {
@@ -88,6 +97,7 @@ impl Identity {
     fn new(files: ClientCertificate) -> Self {
         Self {
             files,
+            reads: Arc::new(Semaphore::new(1)),
             loaded: Mutex::default(),
         }
     }
@@ -149,10 +159,13 @@ fn config(
     let builder = tls::client()?.with_root_certificates(roots.clone());
     let mut config = match identity {
         None => builder.with_no_client_auth(),
-        Some(files) => {
-            let chain = certificates("client certificate", &files.certificate)?;
-            let key = PrivateKeyDer::from_pem_file(&files.key)
-                .map_err(|error| file("key of the client certificate", &files.key, &error))?;
+        Some(named) => {
+            let chain = certificates("client certificate", &named.certificate)?;
+            let wrong = |error: &dyn std::fmt::Display| {
+                file("key of the client certificate", &named.key, error)
+            };
+            let key = files::read(&named.key, MAX_CONFIG_FILE_LEN).map_err(|e| wrong(&e))?;
+            let key = PrivateKeyDer::from_pem_slice(&key).map_err(|e| wrong(&e))?;
             builder.with_client_auth_cert(chain, key)?
         }
     };
@@ -164,8 +177,9 @@ fn certificates(
     what: &'static str,
     path: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, ConnectorError> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let pem = files::read(path, MAX_CONFIG_FILE_LEN).map_err(|error| file(what, path, &error))?;
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| file(what, path, &error))?;
     if certificates.is_empty() {
         return Err(file(what, path, &"it holds no certificate"));

@@ -63,6 +63,12 @@ impl ClientTasks {
         None
     }
 
+    /// Returns `true` if the client made this task for the instance.
+    pub(super) fn has(&self, key: &InstanceKey, id: &str) -> bool {
+        let made = self.made.lock();
+        made.iter().any(|(of, known)| of == key && **known == *id)
+    }
+
     /// Remembers the task that an answer to a request of this instance created, if any.
     pub(super) fn note(&self, key: &InstanceKey, answer: &Message) {
         if answer.kind() != Kind::Response {

@@ -1,7 +1,27 @@
 //! Log levels and their order.
 
+use super::Session;
+use crate::jsonrpc::{Members, Message, text};
+use crate::protocol::method;
+
+impl Session {
+    /// Returns `true` unless it is a log message below the level that the client wants.
+    pub(super) fn wants(&self, message: &Message) -> bool {
+        if message.method() != method::LOG_MESSAGE {
+            return true;
+        }
+        let facts = self.facts.load();
+        let Some(wanted) = &facts.log_level else {
+            return true;
+        };
+        let members = message.body().and_then(Members::read).unwrap_or_default();
+        let level = members.get("level").and_then(text).unwrap_or_default();
+        severity(&level) >= severity(wanted)
+    }
+}
+
 /// Returns the severity of a log level; an unknown level is the most severe.
-pub(super) fn severity(level: &str) -> usize {
+fn severity(level: &str) -> usize {
     severity_of(level).unwrap_or(usize::MAX)
 }
 

@@ -4,10 +4,12 @@ mod admission;
 mod capabilities;
 mod client_facts;
 mod client_tasks;
+mod elicitations;
 mod event_log;
 mod in_flight;
 mod last_request;
 mod level;
+mod named;
 mod pending_requests;
 mod streams;
 mod table;
@@ -30,10 +32,10 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::capabilities::{RequestKinds, required_capability};
 pub(crate) use self::client_facts::declared;
+use self::elicitations::Elicitations;
 pub(crate) use self::event_log::EventBytes;
 pub(crate) use self::in_flight::InFlight;
 use self::last_request::LastRequest;
-use self::level::severity;
 pub(crate) use self::level::severity_of;
 pub(crate) use self::pending_requests::About;
 use self::pending_requests::Asked;
@@ -42,9 +44,9 @@ pub(crate) use self::table::Sessions;
 use crate::auth::Principal;
 use crate::call::{EventId, Reply, ReplyItem, ServerRequest};
 use crate::id::{GatewayId, SessionId};
-use crate::jsonrpc::{Members, Message, text};
+use crate::jsonrpc::Message;
 use crate::pool::{Caller, Handle};
-use crate::protocol::{Era, method};
+use crate::protocol::Era;
 use crate::runtime::{InstanceKey, Scope};
 use crate::transport::{ClientFacts, Party};
 
@@ -63,6 +65,7 @@ pub(crate) struct Session {
     facts: ArcSwap<ClientFacts>,
     calls: Mutex<HashMap<Bytes, CancellationToken>>,
     asked: Asked,
+    elicitations: Elicitations,
     last_request: LastRequest,
     streams: Arc<Streams>,
     handles: Mutex<Vec<Weak<Handle>>>,
@@ -99,6 +102,7 @@ impl Session {
             facts: ArcSwap::from_pointee(facts),
             calls: Mutex::default(),
             asked: Asked::default(),
+            elicitations: Elicitations::default(),
             streams: Arc::new(Streams::counted_in(bytes)),
             handles: Mutex::default(),
             born: Instant::now(),
@@ -361,19 +365,6 @@ impl Session {
         }
     }
 
-    fn wants(&self, message: &Message) -> bool {
-        if message.method() != method::LOG_MESSAGE {
-            return true;
-        }
-        let facts = self.facts.load();
-        let Some(wanted) = &facts.log_level else {
-            return true;
-        };
-        let members = message.body().and_then(Members::read).unwrap_or_default();
-        let level = members.get("level").and_then(text).unwrap_or_default();
-        severity(&level) >= severity(wanted)
-    }
-
     /// Assigns an id of this session to a server's request; `None` if the client cannot be asked this. The request is
     /// then refused.
     fn asks(&self, request: ServerRequest) -> Option<Message> {
@@ -385,6 +376,9 @@ impl Session {
             );
             request.refuse();
             return None;
+        }
+        if let Some(key) = &request.origin {
+            self.elicitations.note(key, &request.message);
         }
         self.asked.ask(request)
     }

@@ -114,6 +114,11 @@ impl Asked {
         Some((question.about.origin.clone()?, question.progress.clone()?))
     }
 
+    /// Returns `true` if the client made this task for the instance.
+    pub(super) fn made_task(&self, key: &InstanceKey, id: &str) -> bool {
+        self.tasks.has(key, id)
+    }
+
     /// Refuses every request of this instance.
     pub(super) fn refuse_all_of(&self, key: &InstanceKey) {
         self.open

@@ -1,14 +1,23 @@
 //! Instances that a caller leaves behind after a change: what belongs to them ends, without a message of the caller.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mcp_orchestrator_core::ErrorKind;
-use mcp_orchestrator_core::credential::{CredentialRule, Owner};
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use mcp_orchestrator_core::credential::{
+    Credential, CredentialChange, CredentialRequest, CredentialResolver, CredentialRule,
+    InstalledResolver, Owner,
+};
+use mcp_orchestrator_core::id::ServerId;
 use mcp_orchestrator_core::orchestrator::Limits;
 use mcp_orchestrator_core::router::ToolFilter;
 use mcp_orchestrator_core::runtime::Scope;
 use mcp_orchestrator_core::server::Isolation;
+use mcp_orchestrator_core::{ErrorKind, Result};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::mind::ReceivedMessage;
 use crate::site::{Session, Site, drain, entry, gateway, next, server, server_id, team, user};
@@ -151,4 +160,102 @@ async fn subscription_moves_to_the_instance_that_a_new_isolation_selects() {
             .any(|(key, _)| *key.scope() == Scope::Principal(user("ann")))
     })
     .await;
+}
+
+/// A resolver that leaves requests for some servers waiting.
+#[derive(Debug)]
+struct Gated {
+    installed: Arc<InstalledResolver>,
+    closed: Mutex<BTreeSet<ServerId>>,
+    waiting: Mutex<Vec<ServerId>>,
+    news: Notify,
+}
+
+impl Gated {
+    fn close(&self, server: &str) {
+        self.closed.lock().insert(server_id(server));
+    }
+
+    fn open(&self, server: &str) {
+        self.closed.lock().remove(&server_id(server));
+        self.news.notify_waiters();
+    }
+
+    fn waits(&self, server: &str) -> bool {
+        self.waiting.lock().contains(&server_id(server))
+    }
+}
+
+#[async_trait]
+impl CredentialResolver for Gated {
+    async fn resolve(&self, request: CredentialRequest<'_>) -> Result<Option<Arc<Credential>>> {
+        loop {
+            let news = self.news.notified();
+            if !self.closed.lock().contains(&request.server.id) {
+                return self.installed.resolve(request).await;
+            }
+            self.waiting.lock().push(request.server.id.clone());
+            news.await;
+        }
+    }
+
+    fn changes(&self) -> BoxStream<'static, CredentialChange> {
+        self.installed.changes()
+    }
+}
+
+#[tokio::test]
+async fn credential_that_took_long_to_resolve_gives_no_right_that_was_lost_meanwhile() {
+    let servers = ["x", "y"].map(|name| server(name, Isolation::Session, true));
+    let mut gate = None;
+    let site = Site::resolved_by(servers.into(), Limits::default(), |installed| {
+        let gated = Arc::new(Gated {
+            installed,
+            closed: Mutex::default(),
+            waiting: Mutex::default(),
+            news: Notify::new(),
+        });
+        gate = Some(Arc::clone(&gated));
+        gated
+    })
+    .await;
+    let gate = gate.unwrap();
+    let shown = |names: &[&str]| {
+        let all = |name: &&str| entry(name, CredentialRule::Resolve, ToolFilter::All);
+        gateway("g", &["ann"], &[], names.iter().map(all).collect())
+    };
+    site.gateways([shown(&["x", "y"])]);
+    for name in ["x", "y"] {
+        site.install(name, &Owner::User(user("ann")), "r1").await;
+    }
+    let ann = site.session("ann", "g").await.unwrap();
+    // The first instance of the session, so that it is checked first.
+    let echo = json!({ "name": "y__echo", "arguments": {} });
+    ann.request(1, "tools/call", &echo).await.unwrap();
+    let ask = json!({ "name": "x__ask", "arguments": {} });
+    let mut call = ann.begin(2, "tools/call", &ask).await.unwrap();
+    let question = next(&mut call).await.unwrap();
+    let answer =
+        json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "action": "accept" } });
+    gate.close("x");
+    let answering = ann.notify(&answer);
+    let losing = async {
+        until("the check of the answer", || gate.waits("x")).await;
+        gate.close("y");
+        site.gateways([shown(&["y"])]);
+        until("the check of the session", || gate.waits("y")).await;
+        gate.open("x");
+    };
+    let (answered, ()) = futures_util::future::join(answering, losing).await;
+    answered.unwrap();
+    gate.open("y");
+    site.mind
+        .until("the refusal", |got| is_refused(got, "q"))
+        .await;
+    let got = site.mind.got();
+    assert!(
+        !got.iter()
+            .any(|got| got.message["result"]["action"] == "accept"),
+        "{got:?}"
+    );
 }

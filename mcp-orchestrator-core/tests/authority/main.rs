@@ -16,6 +16,7 @@ mod checks;
 mod leftovers;
 mod mind;
 mod model;
+mod named;
 mod notices;
 mod questions;
 mod rights;

@@ -8,8 +8,8 @@ use mcp_orchestrator_core::audit::{Audit, AuditEvent, AuditSink};
 use mcp_orchestrator_core::auth::{AccessRevision, Directory, People, Principal, Team};
 use mcp_orchestrator_core::call::{Call, Dialect, Listen, Reply};
 use mcp_orchestrator_core::credential::{
-    CredentialRule, Generation, InstallationKey, Installations, InstalledResolver, Links,
-    MemoryCredentials, Owner, Precondition, Revision, StoredCredential,
+    CredentialResolver, CredentialRule, Generation, InstallationKey, Installations,
+    InstalledResolver, Links, MemoryCredentials, Owner, Precondition, Revision, StoredCredential,
 };
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId, SlotName, TeamId};
 use mcp_orchestrator_core::jsonrpc::Message;
@@ -133,6 +133,15 @@ pub(crate) fn gateway(
 
 impl Site {
     pub(crate) async fn new(servers: Vec<ServerSpec>, limits: Limits) -> Self {
+        Self::resolved_by(servers, limits, |installed| installed).await
+    }
+
+    /// Creates a site whose orchestrator asks another resolver, which `wrap` makes of that for installations.
+    pub(crate) async fn resolved_by(
+        servers: Vec<ServerSpec>,
+        limits: Limits,
+        wrap: impl FnOnce(Arc<InstalledResolver>) -> Arc<dyn CredentialResolver>,
+    ) -> Self {
         let mind = Arc::new(InstanceMessages::default());
         let serving = Arc::clone(&mind);
         let backend = MemoryBackend::new(move |key, _launch, pipe| {
@@ -153,7 +162,7 @@ impl Site {
         let sink: Arc<dyn AuditSink> = Arc::<Lines>::clone(&audit);
         let orchestrator =
             Orchestrator::builder(Arc::new(backend), Arc::<TableRouter>::clone(&router))
-                .resolver(Arc::<InstalledResolver>::clone(&resolver))
+                .resolver(wrap(Arc::clone(&resolver)))
                 .directory(Arc::clone(&directory))
                 .limits(limits)
                 .links(Arc::new(links))

@@ -85,3 +85,39 @@ async fn new_certificate_applies_to_new_connections_only() {
     let mut plain = TcpStream::connect(address).await.unwrap();
     assert!(!ask(&mut plain).await.contains("hi there"));
 }
+
+/// Returns the number of threads of this process.
+#[cfg(target_os = "linux")]
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn certificate_that_became_a_silent_pipe_does_not_stop_handshakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = write(folder.path(), "gateway.example");
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    let tls = Tls::reading(certificate, key.clone(), Duration::ZERO).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = Routes::from(Router::new().route("/hello", get(async || "hi there"))).by_tls(tls);
+    let shutdown = Shutdown {
+        when: std::future::pending(),
+        grace: Duration::ZERO,
+    };
+    let mut serving = JoinSet::new();
+    serving.spawn(serve_with(listener, routes, shutdown));
+    std::fs::remove_file(&key).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&key).status();
+    assert!(made.unwrap().success());
+    let mut open = agreed(address, &first).await.unwrap();
+    let before = threads();
+    for _ in 0..20 {
+        let mut next = agreed(address, &first).await.unwrap();
+        assert!(ask(&mut next).await.starts_with("HTTP/1.1 200"));
+    }
+    assert!(ask(&mut open).await.starts_with("HTTP/1.1 200"));
+    // Tests beside this one start threads as well.
+    assert!(threads() < before + 15, "{before} -> {}", threads());
+}

@@ -222,3 +222,35 @@ async fn program_that_cancels_its_own_request_ends_no_call() {
     session.tool("open", r#"{"name":"g"}"#).await;
     assert_eq!(said(&waiting.await.unwrap()), "g");
 }
+
+/// Answers `initialize`, and one further request if `more`, closes its output and goes on running.
+fn closing(more: bool) -> ServerSpec {
+    let hello = r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}}"#;
+    let tools = r#"{"jsonrpc":"2.0","id":2,"result":{"tools":[{"name":"t","inputSchema":{"type":"object"}}]}}"#;
+    let more = if more {
+        format!("read a; read b; echo '{tools}';")
+    } else {
+        String::new()
+    };
+    let script = format!("read a; echo '{hello}'; {more} exec >&-; exec sleep 1000");
+    let id = mcp_orchestrator_tests::gateway::server_id("x");
+    let mut spec = ServerSpec::command(id, "/bin/sh", ["-c", &*script]);
+    spec.era = mcp_orchestrator_core::server::EraChoice::Legacy;
+    spec.limits.stop_grace = Duration::from_millis(100);
+    // A call starts the program several times.
+    spec.limits.call_timeout = Duration::from_secs(5);
+    spec
+}
+
+#[tokio::test]
+async fn program_that_closes_its_output_and_goes_on_running_is_ended_and_started_again() {
+    for more in [false, true] {
+        let gateway = Gateway::new().server(closing(more)).run().await;
+        let session = gateway.session().await;
+        for _ in 0..4 {
+            let answer = within("an answer", session.tool("t", "{}")).await;
+            let said = said(&answer);
+            assert!(!said.contains("connection already"), "{more} {said}");
+        }
+    }
+}

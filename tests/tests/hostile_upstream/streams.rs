@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::wait::{until, within};
 use serde_json::{Value, json};
@@ -304,4 +305,86 @@ async fn ids_and_tokens_of_a_server_are_not_mistaken_for_those_of_a_client() {
     }
     let answer = call.json().await;
     assert_eq!(said(&answer), "fine", "{answer}");
+}
+
+fn complete(id: &str) -> Value {
+    let params = json!({ "elicitationId": id });
+    json!({ "jsonrpc": "2.0", "method": "notifications/elicitation/complete", "params": params })
+}
+
+fn last_log() -> Value {
+    let params = json!({ "level": "info", "data": "last" });
+    json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": params })
+}
+
+/// A server that reports elicitations and tasks of others within each call. If `asks`, it demands an elicitation of a
+/// call that wants that.
+fn reporting(asks: bool) -> impl Fn(&Request) -> Vec<RawAction> + Send + Sync + 'static {
+    let status = |method: &str| {
+        let params = json!({ "taskId": "of-another", "status": "completed" });
+        json!({ "jsonrpc": "2.0", "method": method, "params": params })
+    };
+    move |request: &Request| {
+        if let Some(usual) = usual(request) {
+            return usual;
+        }
+        if asks && request.argument("ask") == true {
+            let elicitation = json!({ "mode": "url", "elicitationId": "e",
+                "url": "https://example.com/", "message": "?" });
+            let error = json!({ "code": -32042, "message": "sign in",
+                "data": { "elicitations": [elicitation] } });
+            let answer = json!({ "jsonrpc": "2.0", "id": request.id(), "error": error });
+            return json_body(&answer);
+        }
+        vec![
+            events(),
+            event(&complete("e")),
+            event(&complete("f")),
+            event(&status("notifications/tasks/status")),
+            event(&status("notifications/tasks")),
+            event(&last_log()),
+            event(&request.answer("fine")),
+            RawAction::Close,
+        ]
+    }
+}
+
+/// Returns the notifications of a call, without the gateway's own.
+async fn heard(session: &Session, tool: &str) -> Vec<Value> {
+    let mut call = session.begin("1", tool, "{}").await;
+    let mut heard = Vec::new();
+    while let Some(event) = call.event().await {
+        let message = event.json();
+        let method = message["method"].as_str().unwrap_or_default().to_owned();
+        if method.starts_with("notifications/") && method != "notifications/progress" {
+            heard.push(message);
+        }
+    }
+    heard
+}
+
+#[tokio::test]
+async fn client_hears_only_of_elicitations_that_the_same_server_asked_it_for() {
+    let asker = Raw::start(reporting(true)).await;
+    let other = Raw::start(reporting(false)).await;
+    let gateway = Gateway::new()
+        .server(asker.spec("asker"))
+        .server(other.spec("other"))
+        .run()
+        .await;
+    let session = gateway.session().await;
+    assert_eq!(
+        heard(&session, "asker__t").await,
+        [last_log()],
+        "nothing was asked yet"
+    );
+    let demand = session.tool("asker__t", r#"{"ask":true}"#).await;
+    assert_eq!(demand["error"]["code"], -32042, "{demand}");
+    assert_eq!(heard(&session, "other__t").await, [last_log()]);
+    assert_eq!(
+        heard(&session, "asker__t").await,
+        [complete("e"), last_log()]
+    );
+    let of_another = gateway.session().await;
+    assert_eq!(heard(&of_another, "asker__t").await, [last_log()]);
 }

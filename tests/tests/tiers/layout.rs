@@ -20,6 +20,7 @@ const ROWS: &[Row] = &[
     ("challenge", 0, Common),
     ("connect", 0, Common),
     ("error", 0, Common),
+    ("files", 0, Common),
     ("header_value", 0, Common),
     ("id", 0, Common),
     ("jsonrpc", 0, Common),
@@ -131,7 +132,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("redb::", "mcp-orchestrator-core/src/credential/local"),
     (
         "rustix::",
-        "mcp-orchestrator-core/src/runtime/process|mcp-orchestrator-gateway/src/program/hardening.rs|mcp-orchestrator-cli/src/output.rs",
+        "mcp-orchestrator-core/src/files|mcp-orchestrator-core/src/runtime/process|mcp-orchestrator-gateway/src/program/hardening.rs|mcp-orchestrator-cli/src/output.rs",
     ),
     (
         "rustls::",

@@ -124,7 +124,7 @@ fn find<'c>(
             (true, true) => (format!("server {name} needs no credential"), String::new()),
             (true, false) => {
                 let known: Vec<&str> = known.collect();
-                let hint = format!("\n  these do: {}", known.join(", "));
+                let hint = format!("\n  these servers take one: {}", known.join(", "));
                 (format!("server {name} needs no credential"), hint)
             }
             (false, true) => (

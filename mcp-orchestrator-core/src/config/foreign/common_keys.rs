@@ -293,7 +293,8 @@ fn client(mut keys: Keys<'_>, draft: &mut Draft) {
         draft.close(keys);
         return;
     }
-    let scopes = keys.texts(&["scopes", "scope"]).map(|scopes| {
+    let names = ["scopes", "scope", "oauthScopes", "oauth_scopes"];
+    let scopes = keys.texts(&names).map(|scopes| {
         let words = scopes.iter().flat_map(|scope| scope.0.split_whitespace());
         words.map(Typed::from).collect::<Vec<_>>()
     });

@@ -1,8 +1,7 @@
 //! The key that seals the local store: from a file, a variable or a command.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::errors::LocalError;
 use crate::credential::Environment;
+use crate::files;
 use crate::seal::{StateKey, hex};
 use crate::state::private;
 
@@ -120,7 +120,7 @@ impl KeySource {
 pub(super) fn read(path: &Path) -> Result<Option<StateKey>, LocalError> {
     let name = || KeySource::File(path.to_owned()).to_string();
     let unread = |error| LocalError::KeyUnread(name(), error);
-    let file = match File::open(path) {
+    let file = match files::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(unread)?,
     };
@@ -128,13 +128,12 @@ pub(super) fn read(path: &Path) -> Result<Option<StateKey>, LocalError> {
     if let Some(mode) = private::mode(&metadata).filter(|mode| mode & 0o077 != 0) {
         return Err(LocalError::KeyOpen(name(), mode));
     }
-    let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_TEXT_LEN + 1));
-    let mut bounded = file.take(MAX_KEY_TEXT_LEN as u64 + 1);
-    match bounded.read_to_string(&mut text) {
-        Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(unread(error)),
-        _ => {}
-    }
-    parse(&text)
+    let bytes = match files::read_opened(&file, MAX_KEY_TEXT_LEN) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Zeroizing::default(),
+        bytes => bytes.map_err(unread)?,
+    };
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    parse(text)
         .map(Some)
         .ok_or_else(|| LocalError::KeyForm(name()))
 }
@@ -267,5 +266,21 @@ mod tests {
                 .to_string()
                 .contains("64 hex digits")
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn key_is_read_from_a_pipe_and_a_silent_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let mut mkfifo = std::process::Command::new("mkfifo");
+        assert!(mkfifo.arg("-m600").arg(&path).status().unwrap().success());
+        let refused = read(&path).unwrap_err();
+        let why = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(why.contains("nobody wrote anything"), "{why}");
+        std::thread::scope(|scope| {
+            scope.spawn(|| std::fs::write(&path, "ab".repeat(32)).unwrap());
+            assert_eq!(read(&path).unwrap().unwrap().expose(), &[0xab; 32]);
+        });
     }
 }

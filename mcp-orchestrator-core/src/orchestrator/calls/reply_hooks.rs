@@ -50,8 +50,12 @@ impl ReplyHooks {
         }
     }
 
-    /// Returns `true` for a message that names a resource or a task. Nearly all results name neither.
+    /// Returns `true` for a message that names a resource or a task, and for an error, which may name an elicitation.
+    /// Nearly all results name neither.
     pub(crate) fn concern(message: &Message) -> bool {
+        if message.kind() == Kind::Error {
+            return true;
+        }
         let body = message.body_span().map(|span| &message.bytes()[span]);
         body.is_some_and(|body| URI_KEY_END.find(body).is_some() || TASK_ID.find(body).is_some())
     }
@@ -60,20 +64,26 @@ impl ReplyHooks {
     pub(crate) fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
             Ok(response) => Reply::ready(self.message(response)),
-            Err(stream) => Reply::stream(stream.map(move |item| self.item(item)).boxed()),
+            Err(stream) => {
+                let items = stream.filter_map(move |item| std::future::ready(self.item(item)));
+                Reply::stream(items.boxed())
+            }
         }
     }
 
-    fn item(&self, item: ReplyItem) -> ReplyItem {
-        match item {
+    fn item(&self, item: ReplyItem) -> Option<ReplyItem> {
+        Some(match item {
             ReplyItem::Response(message) => ReplyItem::Response(self.message(message)),
+            ReplyItem::Notification(message) if !self.inner.is_for(&self.seal_scope, &message) => {
+                return None;
+            }
             ReplyItem::Notification(message) => ReplyItem::Notification(self.message(message)),
             ReplyItem::Request(mut request) => {
                 request.message = self.message(request.message);
                 ReplyItem::Request(request)
             }
             failed @ ReplyItem::Failed(_) => failed,
-        }
+        })
     }
 
     fn message(&self, message: Message) -> Message {
@@ -81,6 +91,9 @@ impl ReplyHooks {
             Kind::Response | Kind::Error => self.resources(message),
             _ => message,
         };
+        if message.kind() == Kind::Error {
+            self.seal_scope.note_elicitations(&message);
+        }
         self.inner.seal_tasks(&self.seal_scope, self.makes, message)
     }
 

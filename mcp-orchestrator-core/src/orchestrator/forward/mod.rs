@@ -22,6 +22,7 @@ use super::authority::{AllowedBy, SendCheck};
 use super::state::Inner;
 use super::state::concurrency::counted;
 use super::state::context::{Context, STREAM_AFTER};
+use super::tasks::SealScope;
 use crate::call::Reply;
 use crate::credential::{Credential, CredentialRequest, CredentialRule};
 use crate::error::{Error, ErrorKind, Result};
@@ -287,9 +288,14 @@ impl Inner {
         if let Some(trail) = &context.trail {
             trail.reached(&lease.key);
         }
+        let mut bound = None;
+        if work.message.names_related_task() {
+            let seal_scope = SealScope::of(context, lease.handle());
+            bound = Some(self.with_related(&seal_scope, work.message, &work.edits)?);
+        }
         let outgoing = Outgoing {
             message: work.message,
-            edits: &work.edits,
+            edits: bound.as_ref().unwrap_or(&work.edits),
             name: work.name.as_deref(),
             headers: &work.headers,
             party: context.caller.party,

@@ -93,7 +93,13 @@ impl Inner {
             match answers.get(&key) {
                 Some(answer) => {
                     let id = request.message.id().unwrap_or("null").to_owned();
-                    request.answer(own(response(&id, answer)));
+                    let answer = own(response(&id, answer));
+                    let principal = &context.principal.id;
+                    let answer = match &request.origin {
+                        Some(key) => self.unseal_related(principal, None, key, answer),
+                        None => answer,
+                    };
+                    request.answer(answer);
                 }
                 None => open.push(request),
             }

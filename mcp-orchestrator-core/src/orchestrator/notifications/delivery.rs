@@ -92,12 +92,26 @@ impl Inner {
             method::TASK_STATUS | method::TASKS_NOTIFICATION => {
                 self.task_status(handle, party, &message);
             }
+            method::ELICITATION_COMPLETE => self.elicitation_completed(handle, party, &message),
             // From a pipe. An HTTP server acknowledges on the stream of the request.
             method::ACKNOWLEDGED => self.acknowledged(handle, &message),
             _ => match party.and_then(|party| self.session_of(party)) {
                 Some(session) => self.push(&session, handle, ReplyItem::Notification(message)),
                 None => self.only_session(handle, message),
             },
+        }
+    }
+
+    /// Reports the completion of an elicitation to the clients that this instance asked for it.
+    fn elicitation_completed(&self, handle: &Handle, party: Option<Party>, message: &Message) {
+        let sessions = match party {
+            Some(party) => self.session_of(party).into_iter().collect(),
+            None => self.sessions.all(),
+        };
+        for session in sessions {
+            if session.awaits_elicitation(&handle.key, message) {
+                self.push(&session, handle, ReplyItem::Notification(message.clone()));
+            }
         }
     }
 

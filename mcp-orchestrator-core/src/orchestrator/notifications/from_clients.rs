@@ -100,6 +100,11 @@ impl Inner {
         handle: &Arc<Handle>,
         message: &Message,
     ) -> bool {
+        let bound = message.names_related_task().then(|| {
+            let principal = &context.principal.id;
+            self.unseal_related(principal, Some(session), &handle.key, message.clone())
+        });
+        let message = bound.as_ref().unwrap_or(message);
         let is_modern = matches!(&handle.link, Link::Pipe(pipe) if pipe.hello().era == Era::Modern);
         let as_of = self.rights.now();
         if is_modern || !self.right_to(context, &handle.key).await.holds() {
@@ -127,7 +132,8 @@ impl Inner {
         };
         let allowed = self.right_to(context, &key).await.holds();
         let outcome = if allowed {
-            session.answer(self.unseal_related(&context.principal.id, &key, message));
+            let principal = &context.principal.id;
+            session.answer(self.unseal_related(principal, Some(session), &key, message));
             Outcome::Ok
         } else {
             session.refuse(&message);

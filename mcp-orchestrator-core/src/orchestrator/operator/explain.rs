@@ -140,7 +140,11 @@ impl Inner {
             .router
             .route(principal, &target)
             .map_err(|none| match &none {
-                NoRoute::Item { why, .. } => format!("{none}: {why}"),
+                NoRoute::Item { why, .. } => {
+                    let hint = self.prefixed(principal, gateway, item);
+                    let hint = hint.map(|name| format!("; did you mean {name}?"));
+                    format!("{none}: {why}{}", hint.unwrap_or_default())
+                }
                 NoRoute::Gateway(_) => none.to_string(),
             });
         let route = steps.need("route", found)?;
@@ -214,6 +218,28 @@ impl Inner {
             "server {} does not list {what} {name:?}: {all}",
             key.server()
         ))
+    }
+
+    /// Returns the full name of an item if exactly one server lists it under the name without a prefix.
+    fn prefixed(
+        &self,
+        principal: &Principal,
+        gateway: &GatewayId,
+        item: Item<'_>,
+    ) -> Option<String> {
+        let view = self.router.view(principal, gateway).ok()?;
+        let (kind, name) = match item {
+            Item::Tool(name) => (ItemKind::Tool, name),
+            Item::Prompt(name) => (ItemKind::Prompt, name),
+            Item::Resource(_) | Item::Server(_) => return None,
+        };
+        let mut listing = view.entries.iter().filter(|entry| {
+            entry.shows(kind, name, || self.catalog.hints(principal, entry, name))
+                && self.catalog.lists(principal, entry, kind, name)
+        });
+        let (only, further) = (listing.next()?, listing.next());
+        (view.prefixed && further.is_none())
+            .then(|| crate::router::shown(&only.alias, name, true).into_owned())
     }
 
     /// Returns the other servers that offer the item, each with the reason.

@@ -2,6 +2,7 @@
 
 mod list;
 mod messages;
+mod related;
 mod seal;
 mod waiting;
 
@@ -40,6 +41,13 @@ impl SealScope {
             handle: Arc::clone(handle),
             party: context.caller.party,
             session: context.session.clone(),
+        }
+    }
+
+    /// Remembers the URLs that an error of the instance asks the caller to open.
+    pub(super) fn note_elicitations(&self, error: &Message) {
+        if let Some(session) = &self.session {
+            session.note_elicitations(&self.handle.key, error);
         }
     }
 }
@@ -234,20 +242,26 @@ impl Answered {
     fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
             Ok(response) => Reply::ready(self.response(response)),
-            Err(stream) => Reply::stream(stream.map(move |item| self.item(item)).boxed()),
+            Err(stream) => {
+                let items = stream.filter_map(move |item| std::future::ready(self.item(item)));
+                Reply::stream(items.boxed())
+            }
         }
     }
 
-    fn item(&self, item: ReplyItem) -> ReplyItem {
-        match item {
+    fn item(&self, item: ReplyItem) -> Option<ReplyItem> {
+        Some(match item {
             ReplyItem::Response(message) => ReplyItem::Response(self.response(message)),
+            ReplyItem::Notification(message) if !self.inner.is_for(&self.seal_scope, &message) => {
+                return None;
+            }
             ReplyItem::Notification(message) => ReplyItem::Notification(self.message(message)),
             ReplyItem::Request(mut request) => {
                 request.message = self.message(request.message);
                 ReplyItem::Request(request)
             }
             failed @ ReplyItem::Failed(_) => failed,
-        }
+        })
     }
 
     fn response(&self, response: Message) -> Message {

@@ -16,8 +16,7 @@ use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::tasks::{Claim, Place};
 use crate::pool::Handle;
 use crate::protocol::code;
-use crate::protocol::meta::RELATED_TASK;
-use crate::runtime::{InstanceKey, Scope};
+use crate::runtime::Scope;
 use crate::session::Session;
 
 /// Created once: building a finder costs more than searching a short result.
@@ -142,41 +141,6 @@ impl Inner {
             }
         }
         message.spliced(&splice)
-    }
-
-    /// Returns a client's answer to a request of this instance with the instance's own id of the related task. An id that
-    /// is not of a task of this principal at this instance is removed with its metadata.
-    pub(crate) fn unseal_related(
-        &self,
-        principal: &PrincipalId,
-        key: &InstanceKey,
-        answer: Message,
-    ) -> Message {
-        let Some(body) = answer.body() else {
-            return answer;
-        };
-        let result = Members::read(body).unwrap_or_default();
-        let Some(meta) = result.get("_meta").and_then(Members::read) else {
-            return answer;
-        };
-        if meta.get(RELATED_TASK).is_none() {
-            return answer;
-        }
-        let raw = Ids::read(body).related;
-        let sealed = raw
-            .and_then(text)
-            .and_then(|id| self.unsealed(principal, &id));
-        let own = sealed.filter(|sealed| sealed.n == key.name());
-        let mut splice = Splice::new();
-        match (raw, own) {
-            (Some(raw), Some(own)) => {
-                splice.replace(span_of(answer.bytes(), raw), quote(&own.t));
-            }
-            _ => {
-                splice.remove_members(answer.bytes(), &meta, |key| key == RELATED_TASK);
-            }
-        }
-        answer.spliced(&splice)
     }
 
     /// Records what a response says about a task: that the server knows it, and whether it has ended.

@@ -122,6 +122,10 @@ impl Live {
                     progress.report(what);
                     waited = true;
                 }
+                // Its holder has let it go, and its supervisor has not noticed yet.
+                Stage::Ready(Reach::Stream) if self.is_left() => {
+                    progress.report("waiting for the process before it to end");
+                }
                 Stage::Ready(reach) => return self.instance(reach, created).map(Joined::Instance),
                 Stage::Ending => progress.report("waiting for the process before it to end"),
                 // The child may end before its starter gets here; its remaining output is worth more than an error.
@@ -135,6 +139,11 @@ impl Live {
                 return Ok(Joined::Again);
             }
         }
+    }
+
+    /// Returns `true` if the streams were taken and the end of the run was requested.
+    fn is_left(&self) -> bool {
+        self.pipes().is_none() && self.signals.end.borrow().is_some()
     }
 
     /// Waits until the run has ended.

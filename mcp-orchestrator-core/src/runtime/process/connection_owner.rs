@@ -158,8 +158,19 @@ fn holder(inode: u64) -> Option<(i32, String)> {
     let all = fs::read_dir("/proc").ok()?.flatten();
     let mut pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let pid: i32 = pids.find(|pid| holds(*pid, inode).unwrap_or(false))?;
+    Some((pid, name_of(pid)))
+}
+
+/// Returns the name of a process. The kernel keeps 15 bytes of it; a longer one is that of its program.
+fn name_of(pid: i32) -> String {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Some((pid, name.trim().to_owned()))
+    let name = name.trim_end_matches('\n');
+    let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let program = program.file_name().unwrap_or_default().to_string_lossy();
+    match name.len() == 15 && program.starts_with(name) {
+        true => program.into_owned(),
+        false => name.to_owned(),
+    }
 }
 
 /// Returns the TCP sockets of both address families with this local port.
@@ -295,6 +306,20 @@ mod tests {
         }
         for junk in ["", ":", "0100007F", "0100007:50", "ä100007F:0050", "01:zz"] {
             assert_eq!(address(junk), None, "{junk}");
+        }
+    }
+
+    #[test]
+    fn long_name_of_a_process_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["short", "exactly-fifteen", "a-program-with-a-long-name"] {
+            let program = folder.path().join(name);
+            fs::copy("/bin/sleep", &program).unwrap();
+            let mut child = Command::new(&program).arg("60").spawn().unwrap();
+            let named = name_of(i32::try_from(child.id()).unwrap());
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(named, name);
         }
     }
 }

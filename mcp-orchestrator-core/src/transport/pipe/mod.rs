@@ -3,6 +3,7 @@
 //! A writer task and a reader task own the two ends. Each request gets an id (and progress token) of the pipe, and its
 //! response gets the caller's id back. When a caller leaves, the instance receives a cancellation.
 
+mod ending;
 mod incoming;
 mod options;
 mod pending;
@@ -84,6 +85,8 @@ struct Shared {
     ending: CancellationToken,
     /// Cancelled when the conversation ends, so that both ends of the stream are released.
     over: CancellationToken,
+    /// Cancelled when the reading and the writing end of the stream have been dropped.
+    released: [CancellationToken; 2],
 }
 
 impl Pipe {
@@ -110,15 +113,25 @@ impl Pipe {
             abandoned,
             ending: CancellationToken::new(),
             over: CancellationToken::new(),
+            released: Default::default(),
         });
         let mut tasks = JoinSet::new();
         let (place, over) = (shared.place.clone(), shared.over.clone());
-        tasks.spawn(writer::run(writer, commands, left, place, over));
+        let [reading, writing] = shared.released.clone().map(CancellationToken::drop_guard);
+        tasks.spawn(async move {
+            // Dropped after the stream.
+            let _writing = writing;
+            writer::run(writer, commands, left, place, over).await;
+        });
         if let Some(failed) = options.failed {
             tasks.spawn(fail(failed, Arc::clone(&shared)));
         }
         let incoming = incoming::Incoming::new(Arc::clone(&shared), outbox.downgrade());
-        tasks.spawn(incoming.run(reader, options.message_bytes, options.exited));
+        tasks.spawn(async move {
+            let _reading = reading;
+            let (most, exited) = (options.message_bytes, options.exited);
+            incoming.run(reader, most, exited).await;
+        });
         let unknown = Hello {
             era: Era::Legacy,
             version: String::new(),
@@ -151,23 +164,6 @@ impl Pipe {
     /// Returns the result of the handshake.
     pub(crate) fn hello(&self) -> &Hello {
         &self.hello
-    }
-
-    /// Returns why the conversation ended, or `None` while it is open.
-    pub(crate) fn closed(&self) -> Option<Error> {
-        self.shared.pending.closed()
-    }
-
-    /// Returns `true` if the conversation has ended or is about to end: nothing more is read.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.shared.ending.is_cancelled()
-    }
-
-    /// Waits until the reason is known why the conversation is ending, two seconds at most.
-    pub(crate) async fn settled(&self) {
-        if self.is_ending() {
-            self.shared.over.cancelled().await;
-        }
     }
 
     /// Sends a request and waits for its response or the first message before it.

@@ -139,7 +139,8 @@ export function servers(places) {
       env: { CONTEXT7_API_KEY: '' },
       steps: [call('resolve-library-id', {})],
     },
-    playwright: { group: 1,
+    // It asks its client for roots, and paths in its answers are relative to the first one.
+    playwright: { group: 1, isolation: 'session',
       command: [node, `${modules.matrix}/@playwright/mcp/cli.js`, '--headless', '--isolated', '--no-sandbox', '--executable-path', places.chromium, '--output-dir', `${folder}/browser`],
       steps: [call('browser_navigate', { url: urls.page }), call('browser_snapshot'), call('browser_click', {}), call('browser_close')],
     },

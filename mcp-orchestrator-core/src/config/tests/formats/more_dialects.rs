@@ -28,7 +28,17 @@ const KIRO: &[Case<'_>] = &[
     (
         "mcp.json",
         r#"{"mcpServers": {"a": {"url": "https://a.example/mcp", "oauth": {"redirectUri": "127.0.0.1:7777", "oauthScopes": ["r"]}}}}"#,
-        &[Entry(&["oauth"]), Notice("oauthScopes")],
+        &[Entry(&["oauth:", "scopes:", "- r"])],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/mcp", "oauth": {"clientId": "c", "oauth_scopes": "r w"}}}}"#,
+        &[Entry(&["oauth:", "scopes:", "- r", "- w", "client_id: c"])],
+    ),
+    (
+        "mcp.json",
+        r#"{"mcpServers": {"a": {"url": "https://a.example/mcp", "auth": {"oauthScopes": ["r", "w"]}}}}"#,
+        &[Entry(&["oauth:", "scopes:", "- r", "- w"])],
     ),
     (
         "mcp.json",

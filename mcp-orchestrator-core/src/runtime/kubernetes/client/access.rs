@@ -12,6 +12,8 @@ use super::errors::{AccessError, Action};
 use super::infer::{AccessOptions, Source, infer};
 use super::used_rights::UsedRights;
 use crate::error::Result;
+use crate::files;
+use crate::limits::MAX_CONFIG_FILE_LEN;
 
 /// Access to one namespace of one cluster.
 ///
@@ -123,7 +125,18 @@ fn load(source: &Source, context: Option<&str>) -> Result<Config, AccessError> {
     };
     let mut merged = Kubeconfig::default();
     for file in files {
-        let one = Kubeconfig::read_from(file).map_err(unreadable)?;
+        let one = match file.is_file() {
+            true => Kubeconfig::read_from(file).map_err(unreadable)?,
+            // A pipe has no folder that paths in it could be relative to.
+            false => {
+                let unread = |why: String| AccessError::Kubeconfig(source.to_string(), why);
+                let bytes = files::read(file, MAX_CONFIG_FILE_LEN)
+                    .map_err(|error| unread(error.to_string()))?;
+                let text =
+                    std::str::from_utf8(&bytes).map_err(|error| unread(error.to_string()))?;
+                Kubeconfig::from_yaml(text).map_err(unreadable)?
+            }
+        };
         merged = merged.merge(one).map_err(unreadable)?;
     }
     let wanted = context

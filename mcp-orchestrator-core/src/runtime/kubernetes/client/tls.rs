@@ -19,7 +19,8 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use tokio::time::Instant;
 
 use super::errors::AccessError;
-use crate::tls;
+use crate::limits::MAX_CONFIG_FILE_LEN;
+use crate::{files, tls};
 
 /// How long the CA certificates of a file are used before the file is read again.
 const REREAD_INTERVAL: Duration = Duration::from_secs(60);
@@ -108,7 +109,9 @@ fn read(
             .decode(data)
             .map_err(|_| wrong("its data is not base64".into()))?,
         (None, Some(file)) => {
-            std::fs::read(file).map_err(|error| wrong(format!("{file}: {error}")))?
+            let bytes = files::read(Path::new(file), MAX_CONFIG_FILE_LEN)
+                .map_err(|error| wrong(format!("{file}: {error}")))?;
+            bytes.to_vec()
         }
         (None, None) => return Ok(None),
     };
@@ -177,9 +180,9 @@ impl Rereading {
     fn load(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Checking, AccessError> {
         let wrong = |error: String| AccessError::Tls(format!("{}: {error}", file.display()));
         let mut roots = RootCertStore::empty();
-        let certificates =
-            CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?;
-        for certificate in certificates {
+        let pem =
+            files::read(file, MAX_CONFIG_FILE_LEN).map_err(|error| wrong(error.to_string()))?;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
             roots
                 .add(certificate)
@@ -191,8 +194,10 @@ impl Rereading {
     fn current(&self) -> Checking {
         let mut last = self.last.lock();
         if last.1.elapsed() >= REREAD_INTERVAL {
-            // If the file cannot be read now, the previous certificates stay in use.
-            if let Ok(fresh) = Self::load(&self.file, &self.provider) {
+            // If the file cannot be read now, the previous certificates stay in use. A pipe would be waited for.
+            if self.file.is_file()
+                && let Ok(fresh) = Self::load(&self.file, &self.provider)
+            {
                 last.0 = fresh;
             }
             last.1 = Instant::now();

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::Pid;
@@ -251,7 +251,7 @@ fn order(line: &CommandLine, prepared: Prepared, port: Option<u16>) -> Result<Or
         program: prepared.program.into(),
         // As configured, because some programs depend on the name they are called by.
         name: line.program.clone().into(),
-        cwd: line.cwd.clone().unwrap_or_default().into(),
+        cwd: working_dir(line.cwd.as_deref()),
         args: line.args.iter().map(|text| argument(text, port)).collect(),
         environment: prepared.environment.into_variables(),
     };
@@ -265,6 +265,15 @@ fn order(line: &CommandLine, prepared: Prepared, port: Option<u16>) -> Result<Or
         )),
         None => Ok(order),
     }
+}
+
+/// Returns the working directory of a program: absolute, because a keeper runs in another one. Empty if that of this
+/// process is unknown.
+fn working_dir(configured: Option<&Path>) -> OsString {
+    let own = std::env::current_dir().unwrap_or_default();
+    configured
+        .map_or_else(|| own.clone(), |cwd| own.join(cwd))
+        .into()
 }
 
 fn command_line(order: &Order) -> Command {
