@@ -1,102 +1,108 @@
-//! Tools that send requests to the client while they run, as legacy servers do: on the stream of the call.
+//! Tools that send one request to the client while they run.
 
 use rmcp::{
     ErrorData, RoleServer,
-    model::{
-        CallToolResult, ContentBlock, CreateMessageRequestParams, ElicitRequestParams,
-        ElicitResult, ElicitationAction, JsonObject, SamplingMessage,
-    },
-    service::{RequestContext, ServiceError},
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock},
+    service::RequestContext,
 };
 use serde_json::{Value, json};
 
-use crate::content::{argument, text};
+use crate::{
+    content::{argument, text},
+    eras::{answer_or_ask, is_modern},
+};
 
 /// Answers a tool of this file; returns `None` for other tools.
 pub(crate) async fn call(
-    name: &str,
-    arguments: &JsonObject,
+    request: &CallToolRequestParams,
     cx: &RequestContext<RoleServer>,
-) -> Option<Result<CallToolResult, ErrorData>> {
-    let (message, schema, said) = match name {
-        "test_sampling" => return Some(sample(argument(arguments, "prompt", "Hello"), cx).await),
-        "test_list_roots" => return Some(roots(cx).await),
-        "test_elicitation" => (
-            argument(arguments, "message", "Who are you?"),
-            user_schema(),
-            "User response",
-        ),
-        "test_elicitation_sep1034_defaults" => (
-            "Change what you like, every field has a default",
-            defaults_schema(),
-            "Elicitation completed",
-        ),
-        "test_elicitation_sep1330_enums" => (
-            "Choose from each list",
-            enums_schema(),
-            "Elicitation completed",
-        ),
+) -> Option<Result<CallToolResponse, ErrorData>> {
+    let arguments = request.arguments.clone().unwrap_or_default();
+    let elicitation = |message: &str, schema| {
+        let params = json!({ "message": message, "requestedSchema": schema });
+        ("elicitation/create", params)
+    };
+    let ((method, params), said) = match request.name.as_ref() {
+        "test_sampling" => {
+            let prompt = argument(&arguments, "prompt", "Hello");
+            let content = json!({ "type": "text", "text": prompt });
+            let messages = json!([{ "role": "user", "content": content }]);
+            let params = json!({ "messages": messages, "maxTokens": 100 });
+            (("sampling/createMessage", params), "LLM response")
+        }
+        "test_list_roots" => (("roots/list", json!({})), "Roots"),
+        "test_elicitation" => {
+            let message = argument(&arguments, "message", "Who are you?");
+            (elicitation(message, user_schema()), "User response")
+        }
+        "test_elicitation_sep1034_defaults" => {
+            let message = "Change what you like, every field has a default";
+            (
+                elicitation(message, defaults_schema()),
+                "Elicitation completed",
+            )
+        }
+        "test_elicitation_sep1330_enums" => {
+            let message = "Choose from each list";
+            (
+                elicitation(message, enums_schema()),
+                "Elicitation completed",
+            )
+        }
         _ => return None,
     };
-    Some(elicit(message, schema, said, cx).await)
-}
-
-async fn sample(
-    prompt: &str,
-    cx: &RequestContext<RoleServer>,
-) -> Result<CallToolResult, ErrorData> {
-    let messages = vec![SamplingMessage::user_text(prompt)];
-    let answer = cx
-        .peer
-        .create_message(CreateMessageRequestParams::new(messages, 100))
-        .await;
-    Ok(match answer {
-        Ok(answer) => {
-            let said = serde_json::to_value(&answer.message).unwrap_or_default();
-            let said = said.pointer("/content/text").and_then(Value::as_str);
-            text(format!("LLM response: {}", said.unwrap_or_default()))
+    if is_modern(cx) {
+        let answer = answer_or_ask(request, method, &params);
+        return Some(answer.map(|answer| match answer {
+            Ok(answer) => text(format!("{said}: {}", spell(&answer))).into(),
+            Err(asked) => asked.into(),
+        }));
+    }
+    Some(Ok(match sent(method, params, cx).await {
+        Ok(answer) => text(format!("{said}: {}", spell(&answer))).into(),
+        Err(error) => {
+            let words = format!("{method} failed: {error}");
+            CallToolResult::error(vec![ContentBlock::text(words)]).into()
         }
-        Err(error) => refused("sampling", &error),
-    })
+    }))
 }
 
-async fn roots(cx: &RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
-    Ok(match cx.peer.list_roots().await {
-        Ok(answer) => {
-            let uris: Vec<_> = answer.roots.into_iter().map(|root| root.uri).collect();
-            text(format!("Roots: {}", uris.join(", ")))
-        }
-        Err(error) => refused("roots", &error),
-    })
-}
-
-async fn elicit(
-    message: &str,
-    schema: Value,
-    said: &str,
+/// Sends a request to a legacy client.
+async fn sent(
+    method: &str,
+    params: Value,
     cx: &RequestContext<RoleServer>,
-) -> Result<CallToolResult, ErrorData> {
-    let params: ElicitRequestParams =
-        serde_json::from_value(json!({ "message": message, "requestedSchema": schema }))
-            .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
-    Ok(match cx.peer.create_elicitation(params).await {
-        Ok(answer) => text(format!("{said}: {}", spell(&answer))),
-        Err(error) => refused("elicitation", &error),
-    })
-}
-
-fn spell(answer: &ElicitResult) -> String {
-    let action = match answer.action {
-        ElicitationAction::Accept => "accept",
-        ElicitationAction::Decline => "decline",
-        _ => "cancel",
+) -> Result<Value, String> {
+    let answer = match method {
+        "sampling/createMessage" => {
+            let params = serde_json::from_value(params).map_err(|error| error.to_string())?;
+            let answer = cx.peer.create_message(params).await;
+            answer.map(|answer| json!(answer))
+        }
+        "roots/list" => cx.peer.list_roots().await.map(|answer| json!(answer)),
+        _ => {
+            let params = serde_json::from_value(params).map_err(|error| error.to_string())?;
+            let answer = cx.peer.create_elicitation(params).await;
+            answer.map(|answer| json!(answer))
+        }
     };
-    let content = serde_json::to_string(&answer.content).unwrap_or_default();
-    format!("action={action}, content={content}")
+    answer.map_err(|error| error.to_string())
 }
 
-fn refused(what: &str, error: &ServiceError) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(format!("{what} failed: {error}"))])
+/// Describes a client's answer to any request.
+fn spell(answer: &Value) -> String {
+    if let Some(said) = answer.pointer("/content/text").and_then(Value::as_str) {
+        return said.to_owned();
+    }
+    if let Some(roots) = answer["roots"].as_array() {
+        let uris: Vec<_> = roots
+            .iter()
+            .filter_map(|root| root["uri"].as_str())
+            .collect();
+        return uris.join(", ");
+    }
+    let action = answer["action"].as_str().unwrap_or("cancel");
+    format!("action={action}, content={}", answer["content"])
 }
 
 fn user_schema() -> Value {

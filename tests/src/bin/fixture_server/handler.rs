@@ -22,7 +22,7 @@ use rmcp::{
 
 use crate::{
     changes::{Changes, Session},
-    prompts, resources, tools,
+    eras, prompts, resources, tools,
 };
 
 /// The protocol eras that the fixture serves.
@@ -192,9 +192,9 @@ impl ServerHandler for Fixture {
     async fn get_prompt(
         &self,
         request: GetPromptRequestParams,
-        _: Context,
+        cx: Context,
     ) -> Result<GetPromptResponse, ErrorData> {
-        prompts::get(&request)
+        eras::prompt(request, &cx, prompts::get).await
     }
 
     async fn complete(

@@ -9,6 +9,7 @@
 mod ask;
 mod changes;
 mod content;
+mod eras;
 mod handler;
 mod mrtr;
 mod prompts;

@@ -103,29 +103,37 @@ fn list_roots() -> Value {
     json!({ "method": "roots/list", "params": {} })
 }
 
-/// Answers a tool of this file; returns `None` for other tools.
+/// One round of a tool.
+pub(crate) type RoundTool =
+    fn(&Round<'_>, &ClientCapabilities) -> Result<CallToolResponse, ErrorData>;
+
+/// Returns a tool of this file; `None` for other tools.
+pub(crate) fn tool(called: &str) -> Option<RoundTool> {
+    Some(match called {
+        "test_input_required_result_elicitation" | "test_streaming_elicitation" => name,
+        "test_input_required_result_sampling" => capital,
+        "test_input_required_result_list_roots" => roots,
+        "test_input_required_result_request_state"
+        | "test_input_required_result_tampered_state" => confirm,
+        "test_input_required_result_multiple_inputs" => several,
+        "test_input_required_result_multi_round" => rounds,
+        "test_input_required_result_capabilities" => declared,
+        "test_missing_capability" => sampling_only,
+        _ => return None,
+    })
+}
+
+/// Answers one round.
 pub(crate) fn call(
+    tool: RoundTool,
     request: &CallToolRequestParams,
     capabilities: &ClientCapabilities,
-) -> Option<Result<CallToolResponse, ErrorData>> {
-    let tool: fn(&Round<'_>, &ClientCapabilities) -> Result<CallToolResponse, ErrorData> =
-        match request.name.as_ref() {
-            "test_input_required_result_elicitation" | "test_streaming_elicitation" => name,
-            "test_input_required_result_sampling" => capital,
-            "test_input_required_result_list_roots" => roots,
-            "test_input_required_result_request_state"
-            | "test_input_required_result_tampered_state" => confirm,
-            "test_input_required_result_multiple_inputs" => several,
-            "test_input_required_result_multi_round" => rounds,
-            "test_input_required_result_capabilities" => declared,
-            "test_missing_capability" => sampling_only,
-            _ => return None,
-        };
+) -> Result<CallToolResponse, ErrorData> {
     let round = Round::open(
         request.input_responses.as_ref(),
         request.request_state.as_deref(),
     );
-    Some(round.and_then(|round| tool(&round, capabilities)))
+    tool(&round?, capabilities)
 }
 
 fn name(round: &Round<'_>, _: &ClientCapabilities) -> Result<CallToolResponse, ErrorData> {

@@ -7,7 +7,7 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-use crate::{ask, content, handler::Fixture, mrtr, report, tasks};
+use crate::{ask, content, eras, handler::Fixture, mrtr, report, tasks};
 
 /// Tools without arguments.
 const PLAIN: [(&str, &str); 32] = [
@@ -221,8 +221,9 @@ pub(crate) async fn call(
         return Ok(result.into());
     }
     let capabilities = cx.client_capabilities().unwrap_or_default();
-    if let Some(answer) = mrtr::call(request, &capabilities) {
-        return answer;
+    if let Some(tool) = mrtr::tool(name) {
+        let call = |request: &CallToolRequestParams| mrtr::call(tool, request, &capabilities);
+        return eras::tool(request, cx, call).await;
     }
     if let Some(answer) = tasks::call(fixture.tasks(), request, cx).await {
         return answer;
@@ -230,8 +231,8 @@ pub(crate) async fn call(
     if let Some(answer) = report::call(fixture, name, cx).await {
         return answer.map(Into::into);
     }
-    if let Some(answer) = ask::call(name, &arguments, cx).await {
-        return answer.map(Into::into);
+    if let Some(answer) = ask::call(request, cx).await {
+        return answer;
     }
     let reason = format!("unknown tool: {name}");
     Err(ErrorData::invalid_params(reason, None))
