@@ -88,6 +88,9 @@ pub mod method {
     pub const TASKS_LIST: &str = "tasks/list";
     pub const TASKS_CANCEL: &str = "tasks/cancel";
     pub const TASKS_UPDATE: &str = "tasks/update";
+    pub const SKILLS_LIST: &str = "skills/list";
+    pub const SKILLS_GET: &str = "skills/get";
+    pub const DIRECTORY_READ: &str = "resources/directory/read";
     pub const SAMPLING: &str = "sampling/createMessage";
     pub const ELICITATION: &str = "elicitation/create";
     pub const ROOTS_LIST: &str = "roots/list";
@@ -144,6 +147,10 @@ pub mod meta {
     pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
     /// Name of the tasks extension.
     pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+    /// Identifier of the skills extension (SEP-2640).
+    pub const SKILLS_EXTENSION: &str = "io.modelcontextprotocol/skills";
+    /// Identifier of the extension for user interfaces (MCP Apps).
+    pub const UI_EXTENSION: &str = "io.modelcontextprotocol/ui";
 }
 
 /// JSON-RPC error codes.

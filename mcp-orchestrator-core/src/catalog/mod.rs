@@ -306,7 +306,12 @@ impl Catalog {
 /// Extracts what routing needs from cached lists.
 fn listed(kept: &Kept) -> Listed {
     let kinds = ItemKind::ALL.into_iter();
-    kinds.fold(Listed::default(), |listed, kind| {
+    let start = if kept.has_skills() {
+        Listed::default().with_scheme("skill")
+    } else {
+        Listed::default()
+    };
+    kinds.fold(start, |listed, kind| {
         let items = kept.items(kind).iter();
         let named = listed.with(kind, items.clone().map(|item| &item.name[..]));
         let named = items.fold(named, |listed, item| {

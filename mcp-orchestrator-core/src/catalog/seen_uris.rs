@@ -12,6 +12,9 @@ use crate::limits::{MAX_CARRIED_BYTES, MAX_CARRIED_TOTAL, MAX_CARRIED_URIS, MAX_
 /// Overhead in bytes of a remembered URI, in addition to its text, which is stored twice.
 const OVERHEAD: usize = 64;
 
+/// Addresses of skills, whose files belong to the server of the skill.
+const SKILL_SCHEME: &str = "skill://";
+
 #[derive(Debug, Default)]
 pub(super) struct Carried {
     principals: HashMap<PrincipalId, HashMap<ServerId, Uris>>,
@@ -61,7 +64,8 @@ impl Carried {
         uri: &str,
     ) -> Option<usize> {
         let uris = self.principals.get(&principal.id)?.get(server)?;
-        uris.numbers.get(uri).copied()
+        let direct = uris.numbers.get(uri);
+        direct.or_else(|| uris.of_skill(uri)).copied()
     }
 
     /// Marks the principal as the most recently served.
@@ -77,6 +81,20 @@ impl Carried {
 }
 
 impl Uris {
+    /// Returns the number of the skill that contains a file: its address up to a slash.
+    fn of_skill(&self, uri: &str) -> Option<&usize> {
+        let start = uri
+            .starts_with(SKILL_SCHEME)
+            .then_some(SKILL_SCHEME.len())?;
+        let slashes = uri
+            .bytes()
+            .enumerate()
+            .skip(start)
+            .filter(|(_, byte)| *byte == b'/');
+        let mut roots = slashes.map(|(at, _)| &uri[..=at]);
+        roots.find_map(|root| self.numbers.get(root))
+    }
+
     fn add(&mut self, uri: String, number: usize) {
         self.bytes += cost(&uri);
         self.order.push_back(uri.clone());

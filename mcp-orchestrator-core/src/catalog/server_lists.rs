@@ -10,7 +10,7 @@ use super::collector::Intake;
 use super::item::{HeaderParam, KeptItem};
 use super::{Changed, ItemKinds};
 use crate::jsonrpc::Members;
-use crate::protocol::Era;
+use crate::protocol::{Era, meta};
 use crate::router::ItemKind;
 use crate::transport::Hello;
 
@@ -120,6 +120,13 @@ impl Kept {
         let capabilities = hello.get("capabilities").and_then(Members::read);
         let declared = capabilities.unwrap_or_default().get(name);
         declared.is_some_and(|declared| !matches!(declared, "null" | "false"))
+    }
+
+    /// Returns `true` if the server declares skills (SEP-2640).
+    pub(crate) fn has_skills(&self) -> bool {
+        let capabilities = self.hello().get("capabilities").and_then(Members::read);
+        let extensions = capabilities.and_then(|all| all.get("extensions").and_then(Members::read));
+        extensions.is_some_and(|all| all.get(meta::SKILLS_EXTENSION).is_some())
     }
 
     /// Returns `true` if the server has, or may have, lists of this kind, declared or not.

@@ -79,6 +79,14 @@ impl Listed {
         self
     }
 
+    /// Marks a scheme as one of the server's resources.
+    #[must_use]
+    pub fn with_scheme(mut self, scheme: impl Into<Arc<str>>) -> Self {
+        self.has_resources = true;
+        self.schemes.insert(scheme.into());
+        self
+    }
+
     fn note_scheme(&mut self, uri: &str) {
         if let Some(scheme) = own_scheme(uri)
             && !self.schemes.contains(&*scheme)

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
+mod extensions;
 mod interfaces;
 mod owners;
 mod servers;
+mod skills;

@@ -21,7 +21,7 @@ pub(crate) enum AllowedBy<'a> {
     Instance,
     /// An item that the gateway exposes.
     Item(Item<'a>),
-    /// The gateway exposes only this server, and all of it.
+    /// The gateway exposes all of the server.
     Whole,
 }
 
@@ -123,8 +123,8 @@ impl Inner {
                 .route(context, item)
                 .is_ok_and(|route| route.server == *key.server()),
             AllowedBy::Whole => self.view(context).is_ok_and(|view| {
-                matches!(&view.entries[..], [only]
-                    if only.server == *key.server() && only.tools == ToolFilter::All)
+                let mut entries = view.entries.iter();
+                entries.any(|entry| entry.server == *key.server() && entry.tools == ToolFilter::All)
             }),
         }
     }

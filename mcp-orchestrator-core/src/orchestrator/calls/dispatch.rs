@@ -20,7 +20,7 @@ use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::pool::Handle;
 use crate::protocol::{Era, method};
-use crate::router::{Certain, Item, ItemKind, Route, Target, ToolFilter, may_be_cut};
+use crate::router::{Certain, Item, ItemKind, Route, Target, may_be_cut};
 
 impl Inner {
     /// Handles one request.
@@ -95,6 +95,10 @@ impl Inner {
                 self.subscribe(context, message.clone()).await
             }
             method::DISCOVER if !legacy => Ok(self.discover(context, message).await?),
+            method::SKILLS_LIST => self.list_skills(context, message, headers).await,
+            method::SKILLS_GET | method::DIRECTORY_READ => {
+                self.skill(context, message, headers).await
+            }
             method::TASKS_GET | method::TASKS_CANCEL => self.task(context, message.clone()).await,
             method::TASKS_RESULT if legacy => self.task(context, message.clone()).await,
             method::TASKS_UPDATE if !legacy => self.task(context, message.clone()).await,
@@ -149,7 +153,14 @@ impl Inner {
         }
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
-            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
+            Ok(mut answer) => {
+                if answer.0.is_error() && kind == ItemKind::Tool {
+                    answer = Box::pin(self.as_task(context, &route, &work, answer)).await?;
+                }
+                let (reply, handle) = answer;
+                let reply = self.observe(context, &route, (message, &handle), reply);
+                Ok(self.with_input(context, (message, headers), &handle, reply))
+            }
             Err(error) => Box::pin(self.not_sent(context, &route, message, kind, error)).await,
         }
     }
@@ -196,40 +207,14 @@ impl Inner {
         }
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
-            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
+            Ok((reply, handle)) => {
+                let reply = self.observe(context, &route, (message, &handle), reply);
+                Ok(self.with_input(context, (message, headers), &handle, reply))
+            }
             Err(error) => {
                 let (server, rule) = (&route.server, &route.credential);
                 Err(self.with_auth_data(context, server, rule, error).await)
             }
-        }
-    }
-
-    /// Forwards a method that the protocol does not define, if the gateway has only one server and exposes all of it:
-    /// the effect of such a method on hidden tools is unknown.
-    async fn unknown(
-        self: &Arc<Self>,
-        context: &Context,
-        name: &str,
-        message: &Message,
-        headers: &HeaderMap,
-    ) -> Result<Reply> {
-        let view = self.view(context)?;
-        match &view.entries[..] {
-            [only] if only.tools == ToolFilter::All && is_of_nobody(name) => {
-                let work = ForwardedRequest {
-                    headers: Cow::Borrowed(headers),
-                    judged: AllowedBy::Whole,
-                    ..ForwardedRequest::plain(message)
-                };
-                Ok(self
-                    .forward(context, &only.server, &only.credential, &work)
-                    .await?
-                    .0)
-            }
-            _ => Err(Error::new(
-                ErrorKind::MethodNotFound,
-                format!("unknown method {name:?}"),
-            )),
         }
     }
 
@@ -308,7 +293,7 @@ impl Inner {
     }
 
     /// Remembers the resources in a result and seals the ids of its tasks.
-    fn observe(
+    pub(super) fn observe(
         self: &Arc<Self>,
         context: &Context,
         route: &Route<'_>,
@@ -336,22 +321,4 @@ fn check_length(item: Item<'_>) -> Result<()> {
     }
     let text = format!("params.{what} has {length} bytes, and at most {most} are allowed");
     Err(Error::new(ErrorKind::InvalidParams, text))
-}
-
-/// Returns `true` if the protocol does not define this method. Methods of only one era must not reach a server through
-/// the other; neither must requests that only servers send, or notifications.
-fn is_of_nobody(name: &str) -> bool {
-    use crate::protocol::method as m;
-    let legacy = [
-        m::INITIALIZE,
-        m::PING,
-        m::SET_LEVEL,
-        m::RESOURCES_SUBSCRIBE,
-        m::RESOURCES_UNSUBSCRIBE,
-    ];
-    let modern = [m::DISCOVER, m::LISTEN];
-    let tasks = [m::TASKS_LIST, m::TASKS_RESULT, m::TASKS_UPDATE];
-    let of_servers = [m::SAMPLING, m::ELICITATION, m::ROOTS_LIST];
-    let known = [&legacy[..], &modern, &tasks, &of_servers].concat();
-    !known.contains(&name) && !name.starts_with(m::NOTIFICATIONS)
 }

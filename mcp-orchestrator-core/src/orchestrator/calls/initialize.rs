@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
+use super::extensions::keep_routed;
 use crate::call::{Call, Reply, own};
 use crate::catalog::Source;
 use crate::error::Result;
@@ -133,6 +134,16 @@ impl Inner {
             if let Some(Value::Object(kind)) = capabilities.get_mut(name) {
                 kind.insert(flag.to_owned(), Value::Bool(true));
             }
+        }
+        let removed = keep_routed(&mut capabilities, &known, |source| {
+            let theirs = source.kept.hello();
+            let theirs = theirs.get("capabilities");
+            theirs
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default()
+        });
+        for name in removed {
+            tracing::info!(gateway = %context.gateway, extension = name, "an extension is not announced: more than one server declares it, or its server has hidden tools");
         }
         Ok(Said {
             capabilities: Value::Object(capabilities),

@@ -3,10 +3,11 @@
 pub(super) mod begin;
 mod completion;
 mod dispatch;
+mod extensions;
 mod header_params;
 mod initialize;
-mod input_required;
 mod log_level;
 mod reply_hooks;
 mod request;
 mod session_call;
+mod skills;
