@@ -183,9 +183,13 @@ impl ServerRequest {
 
     /// Answers with "method not found", as a client without the method does.
     pub(crate) fn refuse(self) {
-        let code = i64::from(crate::protocol::code::METHOD_NOT_FOUND);
+        self.refuse_with(crate::protocol::code::METHOD_NOT_FOUND, "Method not found");
+    }
+
+    /// Answers with this error.
+    pub(crate) fn refuse_with(self, code: i32, why: &str) {
         let id = self.message.id().unwrap_or("null").to_owned();
-        let refusal = crate::jsonrpc::error_response(&id, code, "Method not found", None);
+        let refusal = crate::jsonrpc::error_response(&id, i64::from(code), why, None);
         self.answer(own(refusal));
     }
 

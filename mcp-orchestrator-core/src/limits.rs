@@ -154,9 +154,9 @@ limits! {
     /// Pages of one server's `tasks/list`.
     MAX_TASK_PAGES: Count = 100;
     /// Calls that wait for a credential or for a client's answer, of all principals together.
-    MAX_PARKED_CALLS: Count = 1000;
+    MAX_PARKED_CALLS: Count = 4000;
     /// As [`MAX_PARKED_CALLS`], for one principal.
-    MAX_PARKED_CALLS_PER_PRINCIPAL: Count = 16;
+    MAX_PARKED_CALLS_PER_PRINCIPAL: Count = 32;
     /// Time that a call waits for its credential by default.
     CREDENTIAL_WAIT: Time = Duration::from_secs(45);
     /// Interval at which open sessions and streams are checked for lost rights, in addition to the check after each
@@ -225,8 +225,12 @@ limits! {
     MAX_SERVER_REQUESTS: Count = 64;
     /// Time that a client's subscription waits for a modern server to acknowledge it.
     SUBSCRIBED_TIMEOUT: Time = Duration::from_secs(3);
-    /// Time that a legacy server's request to a modern client waits for the client's next call.
-    QUESTION_TIMEOUT: Time = Duration::from_mins(5);
+    /// Time that a call waits for its client's answers to the server's requests by default.
+    INPUT_WAIT: Time = Duration::from_mins(5);
+    /// Requests of a server in one `input_required` result.
+    MAX_INPUT_REQUESTS: Count = 32;
+    /// How often the server may require input during one call.
+    MAX_INPUT_ROUNDS: Count = 16;
     /// Messages outside of calls per second and connection.
     MAX_UNSOLICITED_RATE: Count = 500;
     /// Messages outside of calls that one connection has delivered and that are not handled yet.

@@ -52,6 +52,7 @@ pub struct Builder {
     names: ToolNames,
     single_principal: bool,
     session_idle: Duration,
+    input_wait: Option<Duration>,
     options: Options,
     connections: ConnectionLimits,
     authenticator: Arc<dyn Authenticator>,
@@ -109,6 +110,7 @@ impl Gateway {
             names: ToolNames::Auto,
             single_principal: false,
             session_idle: Duration::from_hours(1),
+            input_wait: None,
             options: Options::default(),
             connections: ConnectionLimits::default(),
             authenticator: Arc::new(ByHeader),
@@ -203,6 +205,13 @@ impl Builder {
         self
     }
 
+    /// Sets how long a call waits for its client's answers.
+    #[must_use]
+    pub fn input_wait(mut self, wait: Duration) -> Self {
+        self.input_wait = Some(wait);
+        self
+    }
+
     /// Authenticates callers with this authenticator instead of the header `x-user`.
     #[must_use]
     pub fn known_by(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
@@ -267,6 +276,7 @@ impl Builder {
             Orchestrator::builder(Arc::new(backends), Arc::<TableRouter>::clone(&table))
                 .logs(logs)
                 .session_idle(self.session_idle)
+                .input_wait(self.input_wait)
                 .limits(self.limits)
                 .single_principal(self.single_principal);
         if let Some((state, key)) = self.state {

@@ -22,6 +22,7 @@ impl Built {
                 then.auth.connections.per_address != now.auth.connections.per_address,
             ),
             ("auth_wait", then.auth.auth_wait != now.auth.auth_wait),
+            ("input_wait", then.auth.input_wait != now.auth.input_wait),
             ("credentials", then.store != now.store),
             (
                 "kubernetes",

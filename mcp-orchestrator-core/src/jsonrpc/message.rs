@@ -138,6 +138,7 @@ impl Message {
         let moved = |place: Place| {
             let span = place
                 .span()
+                .filter(|span| !splice.removes(span))
                 .map(|span| splice.moved(span.start)..splice.moved(span.end));
             span.map_or_else(Place::default, Place::new)
         };
@@ -278,10 +279,30 @@ impl Splice {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Members;
     use super::*;
 
     fn parse(text: &'static str) -> Result<Message, ParseError> {
         Message::parse(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn removed_member_is_gone_from_the_edited_message() {
+        for params in [
+            r#"{"_meta":{"a":1},"name":"n","x":1}"#,
+            r#"{"x":1,"name":"n","_meta":{"a":1}}"#,
+            r#"{"name":"n","_meta":{"a":1},"x":1}"#,
+        ] {
+            let message = Message::parse(super::super::request("1", "x", Some(params))).unwrap();
+            let members = Members::read(message.body().unwrap()).unwrap();
+            let mut splice = Splice::new();
+            splice.remove_members(message.bytes(), &members, |key| key != "x");
+            let edited = message.spliced(&splice);
+            assert_eq!(edited.body(), Some(r#"{"x":1}"#));
+            assert_eq!((edited.meta(), edited.name()), (None, None), "{params}");
+            let parsed = Message::parse(edited.bytes().clone()).unwrap();
+            assert_eq!(parsed.body(), edited.body());
+        }
     }
 
     #[test]
@@ -375,7 +396,7 @@ mod tests {
             (changed.id(), changed.body()),
             (Some("\"é\""), Some(r#"{"a":1,"b":2}"#))
         );
-        let members = super::super::Members::read(message.body().unwrap()).unwrap();
+        let members = Members::read(message.body().unwrap()).unwrap();
         let mut splice = Splice::new();
         splice.remove_members(message.bytes(), &members, |key| key == "b");
         splice.insert_member(message.bytes(), &message.body_span().unwrap(), "c", "[3]");

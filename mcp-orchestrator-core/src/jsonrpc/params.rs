@@ -98,6 +98,18 @@ impl<'a> ResultHead<'a> {
             .and_then(|result| serde_json::from_str(result).ok())
             .unwrap_or_default()
     }
+
+    /// Returns `true` for the final result of a request; legacy results have no type.
+    pub fn is_complete(&self) -> bool {
+        self.result_type
+            .is_none_or(|word| word.get() == "\"complete\"")
+    }
+
+    /// Returns `true` if the modern server needs answers of the client before it can complete the call.
+    pub fn requires_input(&self) -> bool {
+        self.result_type
+            .is_some_and(|word| word.get() == "\"input_required\"")
+    }
 }
 
 /// The members of a JSON object in order, with decoded keys and raw values.

@@ -131,6 +131,14 @@ impl Splice {
         at + come - gone
     }
 
+    /// Returns `true` if an edit replaces this span as part of a larger one.
+    pub(crate) fn removes(&self, part: &Span) -> bool {
+        let covers = |edit: &Span| edit.start <= part.start && part.end <= edit.end;
+        self.edits
+            .iter()
+            .any(|(edit, _)| covers(edit) && edit.len() > part.len())
+    }
+
     fn write(&self, whole: &Bytes, more: &[(Span, &[u8])], extra: usize) -> BytesMut {
         let own = self.edits.iter().map(|(span, with)| (span, &with[..]));
         let more = more.iter().map(|(span, with)| (span, *with));

@@ -14,7 +14,7 @@ use super::lifecycle;
 use super::state::concurrency::{InFlight, Limits, PARKED_PER_PRINCIPAL, Parking};
 use super::state::instance_history;
 use super::state::listeners::Listeners;
-use super::state::questions::Questions;
+use super::state::parked_calls::{self, ParkedCalls};
 use super::state::subscriptions::Subscriptions;
 use super::state::tasks::Tasks;
 use super::state::{CancelOnDrop, Inner, Orchestrator};
@@ -24,7 +24,7 @@ use crate::auth::Directory;
 use crate::catalog::Catalog;
 use crate::credential::{Credential, CredentialRequest, CredentialResolver, Links};
 use crate::error::Result;
-use crate::limits::{CREDENTIAL_WAIT, MAX_LIST_STARTS, MAX_PARKED_CALLS};
+use crate::limits::{CREDENTIAL_WAIT, INPUT_WAIT, MAX_LIST_STARTS, MAX_PARKED_CALLS};
 use crate::pool::{Observer, Pool};
 use crate::router::Router;
 use crate::runtime::{LogBook, RuntimeBackend};
@@ -47,6 +47,7 @@ pub struct Builder {
     install_with: Option<Arc<str>>,
     links: Option<Arc<Links>>,
     auth_wait: Duration,
+    input_wait: Duration,
     audit: Audit,
     directory: Option<Arc<Directory>>,
 }
@@ -119,6 +120,13 @@ impl Builder {
         self
     }
 
+    /// Sets how long a call waits for its client to answer the requests of the server. Default: 5 minutes.
+    #[must_use]
+    pub fn input_wait(mut self, wait: impl Into<Option<Duration>>) -> Self {
+        self.input_wait = wait.into().unwrap_or(INPUT_WAIT);
+        self
+    }
+
     /// Sets the maximum number of open legacy sessions. Default: 100,000.
     #[must_use]
     pub fn max_sessions(mut self, sessions: usize) -> Self {
@@ -182,7 +190,8 @@ impl Builder {
                 links: self.links,
                 auth_wait: self.auth_wait,
                 parking: Parking::new(PARKED_PER_PRINCIPAL, MAX_PARKED_CALLS),
-                questions: Questions::new(),
+                input_wait: self.input_wait,
+                parked_calls: ParkedCalls::new(),
                 credentials_changed: watch::Sender::new(0),
                 audit: ArcSwap::from_pointee(self.audit),
                 in_flight: InFlight::new(self.limits),
@@ -193,6 +202,8 @@ impl Builder {
         });
         let sweep = lifecycle::sweep_sessions(Arc::downgrade(&inner));
         inner.pool.tasks().spawn(sweep);
+        let expire = parked_calls::expire_parked_calls(Arc::downgrade(&inner));
+        inner.pool.tasks().spawn(expire);
         let reported = inner.resolver.changes();
         let hear = changes::hear(Arc::downgrade(&inner), reported);
         inner.pool.tasks().spawn(hear);
@@ -222,6 +233,7 @@ impl Orchestrator {
             install_with: None,
             links: None,
             auth_wait: CREDENTIAL_WAIT,
+            input_wait: INPUT_WAIT,
             audit: Audit::default(),
             directory: None,
             limits: Limits::default(),

@@ -76,7 +76,7 @@ impl Inner {
     }
 }
 
-/// Ends idle sessions and drops unanswered questions, all of those when the orchestrator closes.
+/// Ends idle sessions until the orchestrator closes.
 pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
     loop {
         let Some(closing) = inner.upgrade().map(|inner| inner.pool.closing().clone()) else {
@@ -84,15 +84,9 @@ pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
         };
         tokio::select! {
             () = tokio::time::sleep(SWEEP) => {}
-            () = closing.cancelled() => {
-                if let Some(inner) = inner.upgrade() {
-                    inner.questions.close();
-                }
-                return;
-            }
+            () = closing.cancelled() => return,
         }
         let Some(inner) = inner.upgrade() else { return };
-        inner.questions.sweep();
         for session in inner.sessions.all() {
             if session.idle_for() > inner.session_idle {
                 tracing::info!(gateway = %session.gateway, "a session ends: idle");

@@ -8,6 +8,7 @@ mod builder;
 mod calls;
 mod credentials;
 mod forward;
+mod input;
 mod lifecycle;
 mod lists;
 mod notifications;

@@ -74,6 +74,14 @@ impl Link {
         }
     }
 
+    /// Returns `true` if a legacy caller's calls are translated for a modern server, as far as that is known.
+    pub(crate) fn is_modern(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Pipe(pipe) => pipe.hello().era == Era::Modern,
+            Self::Http(http) => http.is_modern(caller.era),
+        }
+    }
+
     /// Returns the era for calls of a caller of this era.
     pub(crate) async fn era(&self, caller: Era) -> Result<Era> {
         match self {

@@ -115,15 +115,20 @@ impl HttpLink {
     }
 
     pub(super) fn is_ready(&self, caller: &Caller) -> bool {
-        let is_modern = matches!(self.discovered.get(), Some(Some(_)));
-        let speaks_modern = match self.choice.only() {
-            Some(only) => only == Era::Modern,
-            None => caller.era == Era::Modern && is_modern,
-        };
-        speaks_modern
+        self.is_modern(caller.era)
             || self
                 .known(caller.party)
                 .is_some_and(|session| session.is_open())
+    }
+
+    /// Returns `true` if calls of a caller of this era are sent to a modern server, as far as that is known.
+    pub(super) fn is_modern(&self, caller: Era) -> bool {
+        use std::sync::atomic::Ordering::Acquire;
+        match (self.choice.only(), caller) {
+            (Some(only), _) => only == Era::Modern,
+            (None, Era::Legacy) => self.legacy_refused.load(Acquire),
+            (None, Era::Modern) => matches!(self.discovered.get(), Some(Some(_))),
+        }
     }
 
     /// Returns the era for this caller and opens its session: only then does a server turn out to have none.

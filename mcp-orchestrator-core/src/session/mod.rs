@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::capabilities::Able;
+pub(crate) use self::capabilities::{RequestKinds, required_capability};
 pub(crate) use self::client_facts::declared;
 use self::elicitations::Elicitations;
 pub(crate) use self::event_log::EventBytes;
@@ -61,7 +61,7 @@ pub(crate) struct Session {
     /// Scope of the instances that belong to this session only.
     pub(crate) scope: Scope,
     version: &'static str,
-    able: Able,
+    pub(crate) kinds: RequestKinds,
     facts: ArcSwap<ClientFacts>,
     calls: Mutex<HashMap<Bytes, CancellationToken>>,
     asked: Asked,
@@ -89,7 +89,7 @@ impl Session {
         bytes: EventBytes,
     ) -> Self {
         let id = SessionId::new(crate::seal::random_text(32)).expect("base64url is visible ASCII");
-        let able = Able::of(&facts.capabilities);
+        let kinds = RequestKinds::of(&facts.capabilities);
         Self {
             id,
             last_request: LastRequest::new(Arc::clone(&principal)),
@@ -98,7 +98,7 @@ impl Session {
             party,
             scope: Scope::Session(crate::seal::random_text(9).into()),
             version,
-            able,
+            kinds,
             facts: ArcSwap::from_pointee(facts),
             calls: Mutex::default(),
             asked: Asked::default(),
@@ -188,7 +188,7 @@ impl Session {
 
     /// Returns `true` if the client can be asked to open a URL.
     pub(crate) fn opens_addresses(&self) -> bool {
-        self.able.addresses
+        self.kinds.url_elicitation
     }
 
     /// Returns the time since the last use. A call in flight or an open stream counts as use.
@@ -368,11 +368,11 @@ impl Session {
     /// Assigns an id of this session to a server's request; `None` if the client cannot be asked this. The request is
     /// then refused.
     fn asks(&self, request: ServerRequest) -> Option<Message> {
-        let able = self.able.may(request.message.method());
-        if !able {
+        let (asked, params) = (request.message.method(), request.message.body());
+        if !self.kinds.allow(asked, params) {
             tracing::info!(
-                method = request.message.method(),
-                "a server asks for what the client did not declare"
+                method = asked,
+                "a request of a server was refused: the client does not declare it"
             );
             request.refuse();
             return None;

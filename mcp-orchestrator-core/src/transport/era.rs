@@ -1,42 +1,53 @@
 //! Translates messages between eras for plain calls.
 //!
 //! Only what the eras express differently is changed: the protocol's own keys of `_meta`, `resultType` and the cache
-//! fields of results, a few error codes. Requests from a server to its client are not translated: a legacy server's
-//! request is left to the component that forwards the reply, and `input_required` of a modern server becomes an error
-//! that names the eras of both sides.
+//! fields of results, a few error codes. Requests from a server to its client are left to the component that forwards
+//! the reply, also those in the result `input_required` of a modern server.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
+use super::Outgoing;
 use super::handshake::modern_meta;
-use super::{Outgoing, Place};
 use crate::call::{Reply, ReplyItem};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, ResultHead, Splice, quote, span_of};
 use crate::protocol::{Era, code, meta, method};
 
 /// Converts a request to the server's era.
+///
+/// # Errors
+/// [`InvalidParams`](ErrorKind::InvalidParams) for a modern retry, which no legacy server has asked for.
 pub(super) fn request(
     outgoing: &Outgoing<'_>,
     edits: &mut Cow<'_, Splice>,
     to: Era,
     version: &str,
-) {
+) -> Result<()> {
     match (outgoing.era, to) {
-        (Era::Modern, Era::Legacy) => strip_meta(outgoing.message, edits.to_mut()),
+        (Era::Modern, Era::Legacy) => return strip_meta(outgoing.message, edits.to_mut()),
         (Era::Legacy, Era::Modern) => add_meta(outgoing, edits.to_mut(), version),
         _ => {}
     }
+    Ok(())
 }
 
-fn strip_meta(message: &Message, edits: &mut Splice) {
+fn strip_meta(message: &Message, edits: &mut Splice) -> Result<()> {
     let params = message.body().and_then(Members::read).unwrap_or_default();
-    let Some(members) = params.get("_meta").and_then(Members::read) else {
-        return;
-    };
-    edits.remove_members(message.bytes(), &members, is_modern_key);
+    for member in ["requestState", "inputResponses"] {
+        if params.get(member).is_some() {
+            let text = format!(
+                "params.{member} was not requested by the server, which is a legacy one: call again without it"
+            );
+            return Err(Error::new(ErrorKind::InvalidParams, text));
+        }
+    }
+    if let Some(members) = params.get("_meta").and_then(Members::read) {
+        edits.remove_members(message.bytes(), &members, is_modern_key);
+    }
+    Ok(())
 }
 
 fn is_modern_key(key: &str) -> bool {
@@ -90,30 +101,26 @@ pub(super) fn insert_meta(message: &Message, edits: &mut Splice, members: &str) 
 }
 
 /// Converts a reply to the caller's era.
-pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str, place: &Place) -> Reply {
+pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str) -> Reply {
     if from == to {
         return reply;
     }
     let cached = is_cached(method);
     let reading = method == method::RESOURCES_READ;
-    let place = place.clone();
     match reply.into_ready() {
-        Ok(response) => match answer(response, to, cached, reading, &place) {
-            ReplyItem::Response(response) => Reply::ready(response),
-            other => Reply::stream(futures_util::stream::iter([other]).boxed()),
-        },
+        Ok(response) => Reply::ready(answer(response, to, cached, reading)),
         Err(stream) => Reply::stream(
             stream
-                .map(move |item| translate(item, to, cached, reading, &place))
+                .map(move |item| translate(item, to, cached, reading))
                 .boxed(),
         ),
     }
 }
 
 /// Converts an item to the other era.
-fn translate(item: ReplyItem, to: Era, cached: bool, reading: bool, place: &Place) -> ReplyItem {
+fn translate(item: ReplyItem, to: Era, cached: bool, reading: bool) -> ReplyItem {
     match item {
-        ReplyItem::Response(response) => answer(response, to, cached, reading, place),
+        ReplyItem::Response(response) => ReplyItem::Response(answer(response, to, cached, reading)),
         // The component that forwards the reply converts the request to a result for a modern client, or refuses it.
         // Ending the call here would send a cancellation, which makes some servers lose the session.
         item @ (ReplyItem::Request(_) | ReplyItem::Notification(_) | ReplyItem::Failed(_)) => item,
@@ -133,13 +140,13 @@ fn is_cached(method: &str) -> bool {
     .contains(&method)
 }
 
-fn answer(response: Message, to: Era, cached: bool, reading: bool, place: &Place) -> ReplyItem {
+fn answer(response: Message, to: Era, cached: bool, reading: bool) -> Message {
     if response.kind() == Kind::Error {
-        return ReplyItem::Response(error_code(response, to, reading));
+        return error_code(response, to, reading);
     }
     match to {
-        Era::Modern => ReplyItem::Response(modern_result(response, cached)),
-        Era::Legacy => legacy_result(&response, place),
+        Era::Modern => modern_result(response, cached),
+        Era::Legacy => legacy_result(response),
     }
 }
 
@@ -179,18 +186,11 @@ fn only_member(span: &crate::jsonrpc::Span, cached: bool) -> Splice {
     splice
 }
 
-fn legacy_result(response: &Message, place: &Place) -> ReplyItem {
-    let head = ResultHead::read(response.body());
-    if head
-        .result_type
-        .is_some_and(|word| word.get() == "\"input_required\"")
-    {
-        let text = format!(
-            "server {} speaks the modern dialect and asks for input before it answers; \
-             a client of the legacy dialect cannot be asked that way",
-            place.server
-        );
-        return ReplyItem::Failed(Error::new(ErrorKind::Protocol, text).with_server(&place.server));
+/// Removes the members that only modern results have.
+pub(crate) fn legacy_result(response: Message) -> Message {
+    // Any other type is handled where the reply is forwarded, and then not seen by the client.
+    if !ResultHead::read(response.body()).is_complete() {
+        return response;
     }
     let mut splice = Splice::new();
     if let Some(members) = response.body().and_then(Members::read) {
@@ -201,7 +201,7 @@ fn legacy_result(response: &Message, place: &Place) -> ReplyItem {
             splice.remove_members(response.bytes(), &meta, |key| key == meta::SERVER_INFO);
         }
     }
-    ReplyItem::Response(response.spliced(&splice))
+    response.spliced(&splice)
 }
 
 fn error_code(response: Message, to: Era, reading: bool) -> Message {
@@ -211,7 +211,6 @@ fn error_code(response: Message, to: Era, reading: bool) -> Message {
         .and_then(|code| code.parse::<i32>().ok());
     let new = match (to, code) {
         (Era::Modern, Some(code::RESOURCE_NOT_FOUND)) => code::INVALID_PARAMS,
-        (Era::Modern, Some(code::URL_ELICITATION_REQUIRED)) => code::INTERNAL,
         (Era::Legacy, Some(code::INVALID_PARAMS)) if reading => code::RESOURCE_NOT_FOUND,
         _ => return response,
     };
@@ -223,7 +222,6 @@ fn error_code(response: Message, to: Era, reading: bool) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::ServerId;
 
     fn message(text: &str) -> Message {
         Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
@@ -241,7 +239,7 @@ mod tests {
             ..Outgoing::plain(message, 1, from)
         };
         let mut edits = Cow::Borrowed(outgoing.edits);
-        request(&outgoing, &mut edits, to, version);
+        request(&outgoing, &mut edits, to, version).unwrap();
         message.spliced(&edits)
     }
 
@@ -276,10 +274,6 @@ mod tests {
 
     #[test]
     fn modern_members_are_added_to_and_removed_from_results() {
-        let place = Place {
-            server: ServerId::new("x").unwrap(),
-            instance: "x".into(),
-        };
         for (result, cached) in [
             ("{}", true),
             ("{}", false),
@@ -290,13 +284,10 @@ mod tests {
             let members = Members::read(modern.body().unwrap()).unwrap();
             assert_eq!(members.get("resultType"), Some("\"complete\""));
             assert_eq!(members.get("ttlMs").is_some(), cached);
-            let ReplyItem::Response(legacy) = legacy_result(&modern, &place) else {
-                panic!("no response")
-            };
-            assert_eq!(legacy.bytes(), text.as_bytes());
+            assert_eq!(legacy_result(modern).bytes(), text.as_bytes());
         }
         let asks = message(r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required"}}"#);
-        assert!(matches!(legacy_result(&asks, &place), ReplyItem::Failed(_)));
+        assert_eq!(legacy_result(asks.clone()).bytes(), asks.bytes());
     }
 
     #[test]

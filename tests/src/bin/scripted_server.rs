@@ -63,6 +63,9 @@ struct Cli {
     /// Starts each line with a byte order mark
     #[arg(long)]
     bom: bool,
+    /// Has a tool `job` that runs only as a task
+    #[arg(long)]
+    tasks: bool,
     /// Ignored; makes the spec a different one
     #[arg(long)]
     _mark: Option<String>,
@@ -112,6 +115,7 @@ async fn serve(cli: &Cli, beside: &mut JoinSet<()>) {
         tools: cli.tools,
         page: cli.page,
         crash_at: cli.crash_at,
+        tasks: cli.tasks,
         capabilities: cli.capabilities.clone(),
         ..Script::default()
     };

@@ -22,8 +22,14 @@ impl Script {
         self
     }
 
-    pub(super) fn capabilities(&self) -> &str {
-        self.capabilities.as_deref().unwrap_or(CAPABILITIES)
+    pub(super) fn capabilities(&self, modern: bool) -> String {
+        let base = self.capabilities.as_deref().unwrap_or(CAPABILITIES);
+        let tasks = match (self.tasks, modern) {
+            (false, _) => return base.to_owned(),
+            (true, false) => r#","tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}}"#,
+            (true, true) => r#","extensions":{"io.modelcontextprotocol/tasks":{}}}"#,
+        };
+        format!("{}{tasks}", base.strip_suffix('}').unwrap_or(base))
     }
 
     /// Returns the answer that the test supplied for a method.

@@ -3,8 +3,10 @@
 mod answers;
 mod hostile;
 mod http;
+mod input;
 mod spec;
 mod sse;
+mod tasks;
 mod tools;
 
 use std::collections::{HashMap, HashSet};
@@ -38,6 +40,8 @@ pub struct Script {
     pub crash_at: Option<u64>,
     /// The number of requests after which it loses an HTTP session.
     pub lose_after: Option<u64>,
+    /// Whether it has a tool `job` that runs only as a task.
+    pub tasks: bool,
     /// The `authorization` header that HTTP requests must have.
     pub authorization: Option<String>,
     /// Answers that replace the server's own, by method.
@@ -55,6 +59,7 @@ impl Default for Script {
             page: None,
             crash_at: None,
             lose_after: None,
+            tasks: false,
             authorization: None,
             answers: Vec::new(),
             capabilities: None,
@@ -109,6 +114,7 @@ struct State {
     gates: HashSet<String>,
     answers: HashMap<String, oneshot::Sender<Bytes>>,
     told: Vec<String>,
+    jobs: HashMap<String, tasks::Job>,
     listeners: Vec<(String, Out)>,
     beside: JoinSet<()>,
 }
@@ -283,7 +289,10 @@ impl Server {
         if supplied.is_some() {
             return supplied;
         }
-        let capabilities = script.capabilities();
+        if let Some(rest) = input::rest_of(script, method, &params) {
+            return self.with_input(request, method, is_modern, rest).await;
+        }
+        let capabilities = script.capabilities(is_modern);
         let result = match method {
             "initialize" if !is_modern => format!(
                 r#"{{"protocolVersion":{},"capabilities":{capabilities},"serverInfo":{{"name":"scripted","version":"1"}}}}"#,

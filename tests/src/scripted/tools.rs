@@ -30,6 +30,8 @@ pub(super) const NAMES: &[&str] = &[
     "digest",
     "stats",
     "ask",
+    "input",
+    "locked",
     "change",
     "update",
     "sleep",
@@ -84,6 +86,14 @@ struct Arguments<'a> {
 impl Request {
     fn say(&self, text: String) {
         let _ = self.call.send(Say::Message(text.into()));
+    }
+
+    /// Reports progress if the request has a token.
+    pub(super) fn progress_of(&self, params: &serde_json::Value, n: u64) {
+        let token = &params["_meta"]["progressToken"];
+        let token = (!token.is_null()).then(|| token.to_string());
+        let token = token.and_then(|token| RawValue::from_string(token).ok());
+        self.progress(token.as_deref(), n);
     }
 
     fn progress(&self, token: Option<&RawValue>, n: u64) {
@@ -160,6 +170,7 @@ impl Server {
                 self.open(&args.name);
                 text("opened")
             }
+            "locked" => Some(self.locked(&args.name)),
             "crash" => crash(&args.text, i32::try_from(args.code).unwrap_or(1)),
             "error" => Some(Answer::Error(
                 args.value.map_or("{}", RawValue::get).to_owned(),

@@ -6,8 +6,6 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
-mod questions;
-
 use std::time::Duration;
 
 use mcp_orchestrator_core::server::{Isolation, ServerSpec};

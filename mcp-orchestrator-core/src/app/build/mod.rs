@@ -120,6 +120,7 @@ impl Settings {
             .links(Arc::clone(&links))
             .directory(Arc::clone(&directory))
             .auth_wait(self.auth.auth_wait)
+            .input_wait(self.auth.input_wait)
             .limits(self.auth.limits)
             .audit(audit::open(&self.audit)?)
             .build();

@@ -25,6 +25,7 @@ pub(crate) struct Access {
     tls: Option<TlsSettings>,
     limits: Option<(Limits, ConnectionSettings)>,
     auth_wait: Option<Duration>,
+    input_wait: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -48,6 +49,8 @@ impl Access {
         set(scope, "limits", &mut self.limits, limits);
         let wait = file.auth_wait.map(|Span(wait)| wait);
         set(scope, "auth_wait", &mut self.auth_wait, wait);
+        let wait = file.input_wait.map(|Span(wait)| wait);
+        set(scope, "input_wait", &mut self.input_wait, wait);
         let auth = self.auth(scope, file);
         set(scope, "auth", &mut self.auth, auth);
     }
@@ -115,6 +118,7 @@ impl Access {
             limits,
             connections,
             auth_wait: self.auth_wait,
+            input_wait: self.input_wait,
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct File {
     pub tls: Option<TlsEntry>,
     /// How long a call waits for its credential if the client can be asked to open a page. Default: 45s.
     pub auth_wait: Option<Span>,
+    /// How long a call waits for its client to answer the requests of the server. Default: 5m.
+    pub input_wait: Option<Span>,
     /// Concurrency limits. If absent, each limit has its default.
     pub limits: Option<LimitsEntry>,
     /// The audit log. Default: none.

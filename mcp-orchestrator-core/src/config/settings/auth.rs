@@ -32,6 +32,9 @@ pub struct AuthSettings {
     pub connections: ConnectionSettings,
     /// How long a call waits for its credential; `None` means the default of the orchestrator.
     pub auth_wait: Option<Duration>,
+    /// How long a call waits for its client to answer the server's requests; `None` means the default of the
+    /// orchestrator.
+    pub input_wait: Option<Duration>,
 }
 
 /// Connection limits; `None` means the default of the listener.

@@ -8,6 +8,7 @@ use super::request::ClientRequest;
 use super::session_call::SessionCall;
 use crate::call::{Call, Dialect, Reply};
 use crate::error::{Error, ErrorKind, Result};
+use crate::orchestrator::input::modern_client::ModernCall;
 use crate::orchestrator::state::Inner;
 use crate::protocol::method;
 
@@ -41,13 +42,15 @@ impl Inner {
 
     async fn modern_call(self: &Arc<Self>, call: Call) -> Result<Reply> {
         let mut context = self.modern_context(&call);
-        if let Some(rest) = self.resumed(&context, &call.message).await {
-            return rest;
-        }
-        let (message, answered) = self.answered(&context, call.message);
-        context.waited = answered;
+        let message = match self.continued(&context, call.message).await? {
+            ModernCall::Continued(rest) => return Ok(rest),
+            ModernCall::New { message, waited } => {
+                context.waited = waited;
+                message
+            }
+        };
         let asked = ClientRequest::new(&self.audit.load(), context, message, call.headers);
         let reply = self.dispatch_and_tell(&asked).await?;
-        Ok(self.asking(&asked.context, &asked.message, reply))
+        Ok(self.crossing(&asked.context, &asked.message, reply))
     }
 }

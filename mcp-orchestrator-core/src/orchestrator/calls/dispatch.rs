@@ -153,7 +153,14 @@ impl Inner {
         }
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
-            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
+            Ok(mut answer) => {
+                if answer.0.is_error() && kind == ItemKind::Tool {
+                    answer = Box::pin(self.as_task(context, &route, &work, answer)).await?;
+                }
+                let (reply, handle) = answer;
+                let reply = self.observe(context, &route, (message, &handle), reply);
+                Ok(self.with_input(context, (message, headers), &handle, reply))
+            }
             Err(error) => Box::pin(self.not_sent(context, &route, message, kind, error)).await,
         }
     }
@@ -200,7 +207,10 @@ impl Inner {
         }
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {
-            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
+            Ok((reply, handle)) => {
+                let reply = self.observe(context, &route, (message, &handle), reply);
+                Ok(self.with_input(context, (message, headers), &handle, reply))
+            }
             Err(error) => {
                 let (server, rule) = (&route.server, &route.credential);
                 Err(self.with_auth_data(context, server, rule, error).await)

@@ -6,7 +6,6 @@ mod dispatch;
 mod extensions;
 mod header_params;
 mod initialize;
-mod input_required;
 mod log_level;
 mod reply_hooks;
 mod request;

@@ -98,6 +98,7 @@ impl Inner {
             token: call.token.clone(),
             progress: None,
             waited: false,
+            is_repeated: false,
             trail: None,
             is_operator: false,
             grant: None,

@@ -5,13 +5,12 @@
 //! declines, it gets the same error as any call without a credential. A modern client gets the request as a result and
 //! calls again; no state is kept for it.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::HeaderMap;
-use memchr::memmem::Finder;
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -20,8 +19,9 @@ use super::instructions::{ElicitationMode, SetupInstructions};
 use crate::call::{Reply, ReplyItem, ServerRequest, own};
 use crate::credential::{Credential, Generation, Revision};
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Members, Message, Splice, notification, quote, request, response, text};
+use crate::jsonrpc::{Members, Message, notification, quote, request, response, text};
 use crate::orchestrator::forward::start_progress::tell;
+use crate::orchestrator::input::request_state::Continuation;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::concurrency::ParkingPlace;
 use crate::orchestrator::state::context::Context;
@@ -33,7 +33,6 @@ use crate::transport::progress_token;
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// Key of the request in a modern client's `inputRequests` and `inputResponses`.
 const QUESTION: &str = "connect";
-const STATE: &str = "connect state";
 
 impl Inner {
     /// Asks the client to open this URL. The reply contains the question, or continues after the answer.
@@ -51,7 +50,7 @@ impl Inner {
         );
         if matches!(asking, ElicitationMode::Result) {
             unconnected.tell_trail(context);
-            let state = self.key.seal(STATE, principal.as_str().as_bytes(), b"");
+            let state = self.issue_state(context, message, Continuation::AfterCredential, "");
             let question = json!({ "mode": "url", "message": words, "url": url });
             let result = json!({
                 "resultType": "input_required",
@@ -91,29 +90,6 @@ impl Inner {
             _place: place,
         };
         Reply::stream(stream::unfold(Some(parked), Parked::next).flatten().boxed())
-    }
-
-    /// Removes the client's answer to our own question from a modern request, because the server did not ask it. Also
-    /// returns whether there was one.
-    pub(crate) fn answered(&self, context: &Context, message: Message) -> (Message, bool) {
-        static STATES: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("\"requestState\""));
-        if STATES.find(message.bytes()).is_none() {
-            return (message, false);
-        }
-        let params = message.body().and_then(Members::read).unwrap_or_default();
-        let state = params.get("requestState").and_then(text);
-        let bound = context.principal.id.as_str().as_bytes();
-        if state
-            .and_then(|state| self.key.open(STATE, bound, &state))
-            .is_none()
-        {
-            return (message, false);
-        }
-        let mut splice = Splice::new();
-        splice.remove_members(message.bytes(), &params, |name| {
-            matches!(name, "requestState" | "inputResponses")
-        });
-        (message.spliced(&splice), true)
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::pin::Pin;
 use std::task::{Context as Cx, Poll};
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::{Instant, Sleep};
 
 use super::deadline::timed_out;
 use crate::call::{Reply, ReplyItem};
+use crate::limits::MAX_INPUT_ROUNDS;
 use crate::pool::Lease;
 
 /// A stream that keeps its instance in use, with a deadline.
@@ -15,14 +17,27 @@ pub(super) struct HeldStream {
     reply: Reply,
     lease: Option<Lease>,
     deadline: Pin<Box<Sleep>>,
+    /// By how much a request of the server extends the deadline, because its client needs time to answer.
+    input_wait: Duration,
+    extensions: usize,
 }
 
 impl HeldStream {
-    pub(super) fn new(reply: Reply, lease: Lease, deadline: Instant) -> Self {
+    pub(super) fn new(reply: Reply, lease: Lease, deadline: Instant, input_wait: Duration) -> Self {
         Self {
             reply,
             lease: Some(lease),
             deadline: Box::pin(tokio::time::sleep_until(deadline)),
+            input_wait,
+            extensions: 0,
+        }
+    }
+
+    fn extend(&mut self, call_timeout: Duration) {
+        if self.extensions < MAX_INPUT_ROUNDS {
+            self.extensions += 1;
+            let until = Instant::now() + self.input_wait + call_timeout;
+            self.deadline.as_mut().reset(until);
         }
     }
 }
@@ -38,6 +53,7 @@ impl Stream for HeldStream {
         if let Poll::Ready(mut item) = self.reply.poll_next_unpin(cx) {
             if let Some(ReplyItem::Request(request)) = &mut item {
                 request.origin = Some(key);
+                self.extend(limit);
             }
             if !matches!(
                 item,

@@ -313,7 +313,7 @@ impl Inner {
         Ok(match reply.into_ready() {
             Ok(response) => (Reply::ready(response), handle),
             Err(stream) => (
-                Reply::stream(HeldStream::new(stream, lease, deadline).boxed()),
+                Reply::stream(HeldStream::new(stream, lease, deadline, self.input_wait).boxed()),
                 handle,
             ),
         })

@@ -116,6 +116,7 @@ impl Inner {
             token: None,
             progress: None,
             waited: false,
+            is_repeated: false,
             trail: None,
             is_operator: true,
             grant: None,

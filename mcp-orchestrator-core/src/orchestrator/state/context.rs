@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) progress: Option<Progress>,
     /// Its client was already asked for a credential, and is not asked again.
     pub(crate) waited: bool,
+    /// The call is sent again with the client's answers; further requests of the server are left to the first one.
+    pub(crate) is_repeated: bool,
     /// Audit event of the call; `None`: not audited.
     pub(crate) trail: Option<Arc<Trail>>,
     /// An operator's call, which bypasses the routing of gateways.
@@ -64,6 +66,7 @@ impl Context {
             token,
             progress: None,
             waited: false,
+            is_repeated: false,
             trail: None,
             is_operator: false,
             grant: session.grant(),
@@ -82,6 +85,7 @@ impl Context {
             token: None,
             progress: None,
             waited: false,
+            is_repeated: false,
             trail: None,
             is_operator: false,
             grant: None,

@@ -7,7 +7,7 @@ pub(super) mod context;
 pub(super) mod instance_history;
 pub(super) mod list_fetches;
 pub(super) mod listeners;
-pub(super) mod questions;
+pub(super) mod parked_calls;
 pub(super) mod rights;
 pub(super) mod subscriptions;
 pub(super) mod tasks;
@@ -85,7 +85,9 @@ pub(super) struct Inner {
     pub(super) links: Option<Arc<Links>>,
     pub(super) auth_wait: Duration,
     pub(super) parking: concurrency::Parking,
-    pub(super) questions: questions::Questions,
+    /// How long a call waits for the answers of its client.
+    pub(super) input_wait: Duration,
+    pub(super) parked_calls: parked_calls::ParkedCalls,
     /// Incremented when a credential changes.
     pub(super) credentials_changed: tokio::sync::watch::Sender<u64>,
     pub(super) audit: arc_swap::ArcSwap<Audit>,

@@ -4,6 +4,7 @@ mod list;
 mod messages;
 mod related;
 mod seal;
+mod waiting;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -177,7 +177,6 @@ impl Pipe {
             self.hello.era,
             outgoing.era,
             outgoing.message.method(),
-            &self.shared.place,
         ))
     }
 
@@ -199,6 +198,8 @@ impl Pipe {
             .ok_or_else(|| Error::new(ErrorKind::Internal, "a request without an id"))?;
         let token = super::progress_token(message);
         let token_text = token.as_ref().map(|(_, text)| text.clone());
+        let mut edits = Cow::Borrowed(outgoing.edits);
+        era::request(outgoing, &mut edits, self.hello.era, &self.hello.version)?;
         let inserted = self
             .shared
             .pending
@@ -212,8 +213,6 @@ impl Pipe {
             id,
             armed: true,
         };
-        let mut edits = Cow::Borrowed(outgoing.edits);
-        era::request(outgoing, &mut edits, self.hello.era, &self.hello.version);
         let line = renumbered(
             (message, &OwnId::from(id)),
             token.map(|(span, _)| span),

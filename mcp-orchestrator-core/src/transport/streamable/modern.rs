@@ -62,7 +62,7 @@ impl Modern {
         let id = self.http.ids.take();
         let remap = Remap::begin(outgoing.message, id);
         let mut edits = Cow::Borrowed(outgoing.edits);
-        era::request(outgoing, &mut edits, Era::Modern, version::LATEST_MODERN);
+        era::request(outgoing, &mut edits, Era::Modern, version::LATEST_MODERN)?;
         let mut extra = headers(outgoing.message.method(), outgoing.name);
         for (name, value) in outgoing.headers {
             extra.push(name, value);
@@ -79,7 +79,6 @@ impl Modern {
             Era::Modern,
             outgoing.era,
             outgoing.message.method(),
-            &self.http.place,
         ))
     }
 

@@ -104,31 +104,30 @@ impl Session {
         conversation: Arc<Conversation>,
         outgoing: &Outgoing<'_>,
     ) -> Result<Reply> {
-        let (ready, remap) = self.prepare(outgoing);
+        let (ready, remap) = self.prepare(outgoing)?;
         let reply = self.post(conversation, &ready).await?;
         Ok(era::reply(
             remap.reply(reply),
             Era::Legacy,
             outgoing.era,
             outgoing.message.method(),
-            &self.http.place,
         ))
     }
 
     /// Prepares a request under an id of ours, with the mapping back to the caller's id.
-    fn prepare<'a>(&self, outgoing: &Outgoing<'a>) -> (Ready<'a>, Remap) {
+    fn prepare<'a>(&self, outgoing: &Outgoing<'a>) -> Result<(Ready<'a>, Remap)> {
         let message = outgoing.message;
         let id = self.http.ids.take();
         let remap = Remap::begin(message, id);
         let mut edits = Cow::Borrowed(outgoing.edits);
-        era::request(outgoing, &mut edits, Era::Legacy, "");
+        era::request(outgoing, &mut edits, Era::Legacy, "")?;
         let ready = Ready {
             body: remap.apply(message, &edits),
             id,
             repeat: repeat(message.method()),
             check: outgoing.check,
         };
-        (ready, remap)
+        Ok((ready, remap))
     }
 
     pub(super) fn http(&self) -> &Arc<Http> {
