@@ -69,6 +69,15 @@ impl Changed {
         resources: true,
     };
 
+    /// Returns the lists that changed in either.
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self {
+            tools: self.tools || other.tools,
+            prompts: self.prompts || other.prompts,
+            resources: self.resources || other.resources,
+        }
+    }
+
     pub(crate) fn any(self) -> bool {
         self.tools || self.prompts || self.resources
     }

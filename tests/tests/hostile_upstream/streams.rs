@@ -388,3 +388,33 @@ async fn client_hears_only_of_elicitations_that_the_same_server_asked_it_for() {
     let of_another = gateway.session().await;
     assert_eq!(heard(&of_another, "asker__t").await, [last_log()]);
 }
+
+#[tokio::test]
+async fn ping_of_a_server_is_answered_whatever_its_client_can_be_asked() {
+    let ping = |id: &str| event(&json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }));
+    let upstream = Raw::start(move |request| {
+        if request.verb == "GET" {
+            return vec![events(), ping("general"), RawAction::Hang];
+        }
+        usual(request).unwrap_or_else(|| {
+            let id = request.argument("id").as_str().unwrap_or_default();
+            let answer = event(&request.answer("fine"));
+            vec![events(), ping(id), answer, RawAction::Close]
+        })
+    })
+    .await;
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    let legacy = session.tool("t", r#"{"id":"of a legacy client"}"#).await;
+    assert_eq!(said(&legacy), "fine");
+    let modern = gateway.client("ann");
+    let modern = modern
+        .modern_tool("t", r#"{"id":"of a modern client"}"#)
+        .await;
+    assert_eq!(said(&modern), "fine");
+    for id in ["of a legacy client", "of a modern client", "general"] {
+        let is_pong =
+            |request: &Request| *request.id() == id && request.body["result"] == json!({});
+        until("the answer", || upstream.count(is_pong) > 0).await;
+    }
+}

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
+mod announcements;
 mod extensions;
 mod interfaces;
 mod owners;

@@ -3,6 +3,7 @@
 use mcp_orchestrator_core::server::ServerSpec;
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::scripted::{Script, Server, Upstream, scripted};
+use mcp_orchestrator_tests::wait::until;
 use serde_json::Value;
 
 /// The capabilities of a server without resources.
@@ -29,6 +30,7 @@ pub(crate) struct Stage {
     /// The specs of the servers, in order.
     pub(crate) specs: Vec<ServerSpec>,
     upstreams: Vec<(String, Upstream)>,
+    is_legacy: bool,
 }
 
 /// A description of a server.
@@ -149,13 +151,31 @@ impl Stage {
             gateway: builder.run().await,
             specs,
             upstreams,
+            is_legacy: era == "legacy",
         }
+    }
+
+    fn http(&self, name: &str) -> Option<&Upstream> {
+        let mut upstreams = self.upstreams.iter();
+        let found = upstreams.find(|(known, _)| known == name);
+        found.map(|(_, upstream)| upstream)
+    }
+
+    /// Waits until the gateway listens for messages of a legacy HTTP server that belong to no call.
+    pub(crate) async fn is_heard(&self, name: &str) {
+        if let Some(upstream) = self.http(name).filter(|_| self.is_legacy) {
+            until("a stream", || upstream.listening() > 0).await;
+        }
+    }
+
+    /// Has an HTTP server send a message that belongs to no call.
+    pub(crate) fn announce(&self, name: &str, message: &str) {
+        self.http(name).unwrap().announce(message);
     }
 
     /// Returns an HTTP server.
     pub(crate) fn upstream(&self, name: &str) -> &Server {
-        let found = self.upstreams.iter().find(|(known, _)| known == name);
-        &found.unwrap().1.server
+        &self.http(name).unwrap().server
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::refresh_interval::{FetchOutcome, RefreshInterval};
-use crate::catalog::{Fetched, ItemKinds, Kept, ListKey, fetch};
+use crate::catalog::{Changed, Fetched, ItemKinds, Kept, ListKey, fetch};
 use crate::limits::{MAX_AWAITED_SERVERS, MAX_HELLO_WAIT};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::list_fetches::{FetchProgress, FetchReason, ListFetch};
@@ -64,6 +64,7 @@ impl Inner {
         // If the task is gone, the fetch ended abnormally.
         let is_running = |running: &&mut ListFetch| running.progress.has_changed().is_ok();
         if let Some(running) = refreshing.get_mut(key).filter(is_running) {
+            running.announced = running.announced.or(why.announced());
             if why != FetchReason::Asked {
                 running.again = Some(Arc::downgrade(handle));
             }
@@ -82,6 +83,7 @@ impl Inner {
             again: None,
             at_once: false,
             hurry: Arc::clone(&hurry),
+            announced: why.announced(),
         };
         refreshing.insert(key.clone(), running);
         drop(refreshing);
@@ -125,6 +127,8 @@ impl FetchTask {
         let Some(lease) = Lease::of(handle) else {
             return FetchOutcome::Failed;
         };
+        // A change that is announced from here on may not be in the lists, so another fetch follows.
+        let announced = self.announced();
         let (catalog, server) = (&self.inner.catalog, handle.key.server());
         let before = catalog.get(&self.key).await;
         let before = before.filter(|before| !before.awaits(&ItemKind::ALL));
@@ -143,11 +147,16 @@ impl FetchTask {
             }) => {
                 handle.list_failure.store(None);
                 let changed = catalog.keep(&self.key, kept, before).await;
+                // Clients are notified of what the server announced even if the lists are equal: more than these lists
+                // may depend on it.
+                let notified = changed.or(announced);
+                if notified.any() {
+                    self.inner
+                        .lists_changed(server, handle.key.owner(), notified);
+                }
                 if !changed.any() {
                     return FetchOutcome::Same;
                 }
-                self.inner
-                    .lists_changed(server, handle.key.owner(), changed);
                 self.inner.tell_conflicts(server);
                 return FetchOutcome::Changed;
             }
@@ -163,6 +172,15 @@ impl FetchTask {
             catalog.retract(&self.key);
         }
         FetchOutcome::Failed
+    }
+
+    /// Takes the lists whose change the server announced since the last fetch began.
+    fn announced(&self) -> Changed {
+        let mut refreshing = self.inner.refreshing();
+        let running = refreshing.get_mut(&self.key);
+        running.map_or_else(Changed::default, |running| {
+            std::mem::take(&mut running.announced)
+        })
     }
 
     /// Returns the instance to fetch from next: at once if it was hurried, otherwise after this pause. Returns `None`

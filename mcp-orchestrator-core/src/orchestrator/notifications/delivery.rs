@@ -86,7 +86,13 @@ impl Inner {
     ) {
         match message.method() {
             method::TOOLS_CHANGED | method::PROMPTS_CHANGED | method::RESOURCES_CHANGED => {
-                self.refresh(&ListKey::from(&handle.key), handle, FetchReason::Changed);
+                let announced = Changed {
+                    tools: message.method() == method::TOOLS_CHANGED,
+                    prompts: message.method() == method::PROMPTS_CHANGED,
+                    resources: message.method() == method::RESOURCES_CHANGED,
+                };
+                let why = FetchReason::Changed(announced);
+                self.refresh(&ListKey::from(&handle.key), handle, why);
             }
             method::RESOURCE_UPDATED => self.updated(handle, party, &message),
             method::TASK_STATUS | method::TASKS_NOTIFICATION => {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::catalog::{ItemKinds, Kept};
+use crate::catalog::{Changed, ItemKinds, Kept};
 use crate::pool::Handle;
 use crate::router::ItemKind;
 
@@ -14,10 +14,20 @@ use crate::router::ItemKind;
 pub(crate) enum FetchReason {
     /// An instance became ready: fetch at once.
     Ready,
-    /// The server announced a change: fetch after a pause.
-    Changed,
+    /// The server announced a change of these lists: fetch after a pause.
+    Changed(Changed),
     /// A caller needs them: a fetch in progress, or one that just finished, is good enough.
     Asked,
+}
+
+impl FetchReason {
+    /// Returns the lists whose change the server announced.
+    pub(crate) fn announced(self) -> Changed {
+        match self {
+            Self::Changed(lists) => lists,
+            Self::Ready | Self::Asked => Changed::default(),
+        }
+    }
 }
 
 /// A fetch of lists that is in progress or just finished.
@@ -29,6 +39,8 @@ pub(crate) struct ListFetch {
     /// `true` if the next fetch starts without a pause.
     pub(crate) at_once: bool,
     pub(crate) hurry: Arc<Notify>,
+    /// The lists whose change the server announced and clients have not been notified of.
+    pub(crate) announced: Changed,
 }
 
 /// Progress of a fetch.

@@ -49,6 +49,8 @@ pub(crate) struct Attempt {
     pub(crate) ran: bool,
     /// The instance could be reached.
     pub(crate) reached: bool,
+    /// The backend placed the instance.
+    pub(crate) placed: bool,
     /// The instance was stopped because it could not be reattached.
     pub(crate) stopped: bool,
 }
@@ -63,6 +65,13 @@ impl Attempt {
             return false;
         }
         !self.reached || error.kind() == ErrorKind::Unavailable || failed < MAX_UNRESPONSIVE_STARTS
+    }
+
+    /// Returns `true` if the backend could not be asked to place the instance, such as during an outage of the API
+    /// server. What exists of it, such as a Deployment at zero, is used by the next start: a removal could only be done
+    /// after the outage, in the way of that start.
+    pub(crate) fn is_outage(&self, error: &Error) -> bool {
+        !self.stopped && !self.placed && error.kind() == ErrorKind::Unavailable
     }
 
     /// Records a failed handshake.

@@ -79,6 +79,12 @@ impl Pool {
             Err(error) if attempt.is_out_of_reach(progress, &error, slot.failures()) => {
                 Err(error.with_server(&spec.server.id).with_instance(&key))
             }
+            Err(error) if attempt.is_outage(&error) && !self.closing.is_cancelled() => {
+                if let Some(observer) = self.observer() {
+                    observer.failed(&key, Vec::new(), &error);
+                }
+                Err(error.with_server(&spec.server.id).with_instance(&key))
+            }
             Err(error) => {
                 self.lost.forget(&key);
                 let output = self.last_words(&key).await;
@@ -134,6 +140,7 @@ impl Pool {
         let (link, exited, receiver, reach) = loop {
             let instance = self.backend.start(key, &launch, progress).await?;
             (attempt.ran, attempt.reached) = (!instance.fresh, true);
+            attempt.placed = true;
             progress.report("the MCP handshake");
             let reach = Arc::new(Reach::default());
             let (arrivals, receiver) = mpsc::channel(MAX_WAITING_UNSOLICITED);

@@ -307,6 +307,22 @@ async fn failed_attach_after_a_restart_leaves_the_instance_running() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn start_that_fails_during_an_outage_removes_nothing_afterwards() {
+    let backend = Arc::new(Lasting::default());
+    let pool = pool(&backend);
+    backend.away.store(true, SeqCst);
+    for _ in 0..10 {
+        let refused = call(&pool, "count").await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    backend.away.store(false, SeqCst);
+    assert_eq!(call(&pool, "count").await.unwrap(), "1", "at once");
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert_eq!(backend.ended(), [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn hanging_attach_after_a_restart_leaves_the_instance_running() {
     let backend = Arc::new(Lasting::default());
     assert_eq!(call(&pool(&backend), "count").await.unwrap(), "1");

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::backoff::Backoff;
 
-/// Maximum pause of a watch that keeps failing, without jitter.
-const MAX_DELAY: Duration = Duration::from_secs(10);
+/// Maximum pause of a watch that keeps failing, without jitter. Starts wait for the watches after an outage of the API
+/// server.
+const MAX_DELAY: Duration = Duration::from_secs(2);
 
 /// The backoff of a watch that keeps failing, with jitter.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ mod tests {
         let first = backoff.next().unwrap();
         assert!(first < Duration::from_millis(400), "{first:?}");
         let longest = (0..50).filter_map(|_| backoff.next()).max().unwrap();
-        assert!(longest <= MAX_DELAY.mul_f64(1.25) && longest > Duration::from_secs(5));
+        assert!(longest <= MAX_DELAY.mul_f64(1.25) && longest > MAX_DELAY / 2);
         backoff.reset();
         assert!(backoff.next().unwrap() < Duration::from_millis(400));
     }

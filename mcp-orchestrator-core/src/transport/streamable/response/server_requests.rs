@@ -6,15 +6,16 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use crate::call::ServerRequest;
-use crate::jsonrpc::Message;
+use crate::jsonrpc::{Message, response};
 use crate::limits::MAX_SERVER_REQUESTS;
+use crate::protocol::method;
 use crate::transport::streamable::Http;
 use crate::transport::streamable::conversation::Conversation;
 use crate::transport::streamable::request::connections::Repeat;
 use crate::transport::streamable::request::headers::Verb;
 
-/// Passes on a server's request, and posts the answer to its session. Returns `None` if too many requests await an
-/// answer: it is refused.
+/// Passes on a server's request, and posts the answer to its session. Returns `None` for a ping, which is answered here
+/// because it concerns the connection, and if too many requests await an answer: it is refused.
 pub(crate) fn ask(
     http: &Arc<Http>,
     conversation: Arc<Conversation>,
@@ -22,6 +23,14 @@ pub(crate) fn ask(
 ) -> Option<ServerRequest> {
     let id = message.id_bytes().unwrap_or_default();
     let sender = Arc::clone(http);
+    if message.method() == method::PING {
+        http.janitor.short(async move {
+            let id = String::from_utf8_lossy(&id);
+            let pong = response(&id, "{}");
+            post_answer(&sender, &conversation, &pong).await;
+        });
+        return None;
+    }
     let asking = Asking::begin(&conversation);
     if asking.is_over_limit {
         tracing::debug!(server = %http.place.server, method = message.method(), "a request of the server was refused: too many wait for their answer");
