@@ -36,13 +36,9 @@ pub(super) fn request(
 
 fn strip_meta(message: &Message, edits: &mut Splice) -> Result<()> {
     let params = message.body().and_then(Members::read).unwrap_or_default();
-    for member in ["requestState", "inputResponses"] {
-        if params.get(member).is_some() {
-            let text = format!(
-                "params.{member} was not requested by the server, which is a legacy one: call again without it"
-            );
-            return Err(Error::new(ErrorKind::InvalidParams, text));
-        }
+    if params.get("requestState").is_some() {
+        let text = "params.requestState was not issued by the server, which is a legacy one: call again without it";
+        return Err(Error::new(ErrorKind::InvalidParams, text));
     }
     if let Some(members) = params.get("_meta").and_then(Members::read) {
         edits.remove_members(message.bytes(), &members, is_modern_key);

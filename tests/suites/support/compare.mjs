@@ -94,6 +94,8 @@ for (const set of SETS) {
   }
   const direct = read('direct', set);
   for (const target of targets) {
+    // These run the sets of legacy clients only: the modern set verifies names that a legacy server does not choose.
+    if (target.startsWith('crossed-') && set > '2026') continue;
     const here = read(target, set);
     const names = [...here.keys()];
     const good = names.filter((name) => passes(here.get(name)));

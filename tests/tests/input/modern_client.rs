@@ -1,5 +1,6 @@
 //! A legacy server sends requests to a modern client, through the result of its call.
 
+use mcp_orchestrator_tests::client::call_params;
 use mcp_orchestrator_tests::gateway::Gateway;
 use mcp_orchestrator_tests::scripted::{Script, SseUpstream, Upstream, scripted};
 use mcp_orchestrator_tests::wait::{is_alive, until};
@@ -95,6 +96,12 @@ async fn requests_that_were_not_answered_are_asked_again() {
                 "{transport} {response}"
             );
         }
+        // Without an answer to it the request is made again.
+        let state = json!({ "requestState": response["result"]["requestState"] });
+        response = call.send("nothing", state).await;
+        let mut other_key = answers(&response, usual);
+        other_key["inputResponses"] = json!({ "other": {} });
+        response = call.send("another key", other_key).await;
         let response = call.answer("end", &response, usual).await;
         for (key, request) in three().as_object().unwrap() {
             let said = &response["result"]["rounds"][0][key];
@@ -205,4 +212,29 @@ async fn parked_call_does_not_outlive_the_orchestrator() {
     let pid = gateway.pids().await[0];
     drop(gateway);
     until("the child to be gone", || !is_alive(pid)).await;
+}
+
+#[tokio::test]
+async fn log_messages_reach_a_modern_call_that_asks_for_their_level() {
+    let (gateways, _http) = gateways(false).await;
+    for (transport, gateway) in &gateways {
+        let ann = gateway.client("ann");
+        let params = call_params("flood", r#"{"n":3}"#);
+        for (level, expected) in [("", 0), ("debug", 3), ("info", 3), ("error", 0)] {
+            let meta = match level {
+                "" => String::new(),
+                level => format!(r#","io.modelcontextprotocol/logLevel":"{level}""#),
+            };
+            let mut reply = ann
+                .modern_with("1", "tools/call", &params, &meta, &[])
+                .await;
+            let mut logged = 0;
+            if reply.is_stream() {
+                while reply.event().await.unwrap().json().get("method").is_some() {
+                    logged += 1;
+                }
+            }
+            assert_eq!(logged, expected, "{transport} {level:?}");
+        }
+    }
 }

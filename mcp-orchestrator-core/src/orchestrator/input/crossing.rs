@@ -13,12 +13,13 @@ use super::requests::{
     for_modern_client, input_required, is_input_method, key_of, missing_capability,
 };
 use crate::call::{Reply, ReplyItem, ServerRequest};
-use crate::jsonrpc::{Kind, Members, Message, ResultHead, Splice};
+use crate::jsonrpc::{Kind, Members, Message, ResultHead, Splice, text};
 use crate::limits::{MAX_INPUT_REQUESTS, MAX_INPUT_ROUNDS};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::concurrency::ParkingPlace;
 use crate::orchestrator::state::parked_calls::{CrossingReply, ParkedCall};
-use crate::protocol::{code, method};
+use crate::protocol::{code, meta, method};
+use crate::session::severity_of;
 
 /// Time after a request during which further ones join it in the same result.
 const GATHER_TIME: Duration = Duration::from_millis(20);
@@ -182,11 +183,23 @@ impl CrossingReply {
         None
     }
 
+    /// Returns `true` if the client's current call asks for log messages of this level.
+    fn wants_log(&self, message: &Message) -> bool {
+        let meta = self.call.meta().and_then(Members::read).unwrap_or_default();
+        let Some(wanted) = meta.get(meta::LOG_LEVEL).and_then(text) else {
+            return false;
+        };
+        let members = message.body().and_then(Members::read).unwrap_or_default();
+        let level = members.get("level").and_then(text).unwrap_or_default();
+        severity_of(&level).unwrap_or(usize::MAX) >= severity_of(&wanted).unwrap_or_default()
+    }
+
     /// Adapts a notification to the client's current call: progress gets the token of that call. Returns `None` for one
     /// that modern clients do not know.
     fn adapted(&self, message: Message) -> Option<Message> {
         match message.method() {
             method::ELICITATION_COMPLETE => return None,
+            method::LOG_MESSAGE if !self.wants_log(&message) => return None,
             method::PROGRESS if self.token != self.first_token => {}
             _ => return Some(message),
         }

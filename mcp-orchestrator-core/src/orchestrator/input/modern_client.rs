@@ -17,7 +17,6 @@ use crate::call::{Reply, ReplyItem, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, Splice, response};
 use crate::orchestrator::authority::Right;
-use crate::orchestrator::params::missing;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::orchestrator::state::parked_calls::{CrossingReply, NotParked};
@@ -71,12 +70,12 @@ impl Inner {
         state: &IssuedState,
     ) -> Result<Reply> {
         let params = message.body().and_then(Members::read).unwrap_or_default();
+        // Without an answer the client gets the requests again.
         let answers = params.get("inputResponses").and_then(Members::read);
-        let answers = answers.ok_or_else(|| missing("inputResponses"))?;
-        let taken = self.parked_calls.take(&state.id, |call| {
-            let keys = call.requests.iter().map(|(key, _)| key);
-            answers_one_of(keys, &answers)
-        });
+        let answers = answers.unwrap_or_default();
+        let taken = self
+            .parked_calls
+            .take(&state.id, |_| all_are_objects(&answers));
         let call = taken.map_err(|why| match why {
             NotParked::Ended => ended(),
             NotParked::Refused(error) => error,
@@ -142,31 +141,15 @@ fn ended() -> Error {
     refused("belongs to a call that has ended or was answered: call again without it")
 }
 
-/// Checks that at least one of the requests is answered, with an object.
-fn answers_one_of<'a>(
-    mut keys: impl Iterator<Item = &'a String>,
-    answers: &Members<'_>,
-) -> Result<()> {
-    if let Some((key, _)) = answers
-        .0
-        .iter()
-        .find(|(_, answer)| !answer.get().starts_with('{'))
-    {
-        let text = format!("params.inputResponses.{key} is not an object");
-        return Err(Error::new(ErrorKind::InvalidParams, text));
+fn all_are_objects(answers: &Members<'_>) -> Result<()> {
+    let mut answers = answers.0.iter();
+    match answers.find(|(_, answer)| !answer.get().starts_with('{')) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let text = format!("params.inputResponses.{key} is not an object");
+            Err(Error::new(ErrorKind::InvalidParams, text))
+        }
     }
-    let mut names = Vec::new();
-    if keys.any(|key| {
-        names.push(key.clone());
-        answers.get(key).is_some()
-    }) {
-        return Ok(());
-    }
-    let text = format!(
-        "params.inputResponses has none of the requested answers: {}",
-        names.join(", ")
-    );
-    Err(Error::new(ErrorKind::InvalidParams, text))
 }
 
 fn reply_of(item: ReplyItem) -> Reply {
