@@ -156,8 +156,9 @@ async fn heard(stream: &mut Reply) -> Value {
 #[tokio::test]
 async fn completion_of_an_elicitation_reaches_only_the_client_that_the_server_asked() {
     let site = two_servers().await;
-    let ann = site.session("ann", "g").await.unwrap();
-    let bob = site.session("bob", "g").await.unwrap();
+    let able = json!({ "elicitation": { "form": {}, "url": {} } });
+    let ann = site.session_with("ann", "g", &able).await.unwrap();
+    let bob = site.session_with("bob", "g", &able).await.unwrap();
     let mut streams = [ann.listen().await.unwrap(), bob.listen().await.unwrap()];
     let echo = |name: &str| json!({ "name": format!("{name}__echo"), "arguments": {} });
     bob.request(1, "tools/call", &echo("x")).await.unwrap();

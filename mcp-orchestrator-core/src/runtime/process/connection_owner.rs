@@ -316,7 +316,14 @@ mod tests {
             let program = folder.path().join(name);
             fs::copy("/bin/sleep", &program).unwrap();
             let mut child = Command::new(&program).arg("60").spawn().unwrap();
-            let named = name_of(i32::try_from(child.id()).unwrap());
+            let pid = i32::try_from(child.id()).unwrap();
+            // The kernel lets the parent go on before it has set the name.
+            let begun = std::time::Instant::now();
+            let mut named = name_of(pid);
+            while named != name && begun.elapsed() < Duration::from_secs(10) {
+                std::thread::yield_now();
+                named = name_of(pid);
+            }
             child.kill().unwrap();
             child.wait().unwrap();
             assert_eq!(named, name);
