@@ -86,12 +86,13 @@ impl Inner {
     ) {
         match message.method() {
             method::TOOLS_CHANGED | method::PROMPTS_CHANGED | method::RESOURCES_CHANGED => {
-                let announced = Changed {
+                let lists = Changed {
                     tools: message.method() == method::TOOLS_CHANGED,
                     prompts: message.method() == method::PROMPTS_CHANGED,
                     resources: message.method() == method::RESOURCES_CHANGED,
                 };
-                let why = FetchReason::Changed(announced);
+                let by = party.unwrap_or_default();
+                let why = FetchReason::Changed { lists, by };
                 self.refresh(&ListKey::from(&handle.key), handle, why);
             }
             method::RESOURCE_UPDATED => self.updated(handle, party, &message),

@@ -88,8 +88,8 @@ const COMPARED = {
     if (unable(b) && text(b.result).includes('2026-07-28')) return ['', ''];
     if (text(b.result).includes('"ping failed"')) return ['', ''];
     if (/Tool get-roots-list not found|client supports roots but no roots/.test(text(a.result))) return ['', ''];
-    // Spoken with in the newer era, a server logs for those alone who asked for it.
-    const isSilent = b.logs.length === 0;
+    // Spoken with in the newer era, a server logs for those alone who asked for it, and the Go client never does.
+    const isSilent = b.logs.length === 0 || (client === 'go' && a.logs.length === 0);
     const cut = (a, b) => ({ ...a, logs: isSilent ? [] : shortened(a.logs, b.logs), progress: shortened(a.progress, b.progress) });
     return [cut(a, b), cut(b, a)];
   },
