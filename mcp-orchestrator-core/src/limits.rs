@@ -231,6 +231,8 @@ limits! {
     MAX_INPUT_REQUESTS: Count = 32;
     /// How often the server may require input during one call.
     MAX_INPUT_ROUNDS: Count = 16;
+    /// Sessions with an instance whose announcements of changed lists are counted.
+    MAX_ANNOUNCING_SESSIONS: Count = 1024;
     /// Messages outside of calls per second and connection.
     MAX_UNSOLICITED_RATE: Count = 500;
     /// Messages outside of calls that one connection has delivered and that are not handled yet.

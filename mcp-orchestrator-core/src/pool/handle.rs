@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Spec;
+use super::announcements::Announcements;
 use super::connection::Link;
 use super::reachability::Reach;
 use super::token_expiry::TokenExpiry;
@@ -41,6 +42,7 @@ pub(crate) struct Handle {
     pub(crate) reach: Arc<Reach>,
     /// Why its lists could not be fetched, where the last attempt failed.
     pub(crate) list_failure: ArcSwapOption<Error>,
+    pub(crate) announcements: Announcements,
     /// `true` if the instance ran before and was reattached.
     pub(super) joined: bool,
     /// When this handle was created: at the start of the instance, or when it was reattached.
@@ -79,6 +81,7 @@ impl Handle {
         Self {
             reach,
             list_failure: ArcSwapOption::empty(),
+            announcements: Announcements::default(),
             key,
             spec,
             refreshing: tokio::sync::Mutex::new(()),

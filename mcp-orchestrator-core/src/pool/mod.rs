@@ -1,6 +1,7 @@
 //! Maps keys to running instances: starts each once for all waiting callers, restarts with backoff, stops idle
 //! instances, and replaces instances after their spec has changed.
 
+mod announcements;
 mod caller;
 mod connection;
 mod handle;

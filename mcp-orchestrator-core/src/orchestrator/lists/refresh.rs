@@ -64,8 +64,7 @@ impl Inner {
         // If the task is gone, the fetch ended abnormally.
         let is_running = |running: &&mut ListFetch| running.progress.has_changed().is_ok();
         if let Some(running) = refreshing.get_mut(key).filter(is_running) {
-            let announced = why.announced(&mut running.last_announcement);
-            running.announced = running.announced.or(announced);
+            running.announced = running.announced.or(why.announced());
             if why != FetchReason::Asked {
                 running.again = Some(Arc::downgrade(handle));
             }
@@ -75,9 +74,6 @@ impl Inner {
             }
             return (running.progress.clone(), running.began);
         }
-        let last = refreshing.get(key);
-        let mut last_announcement = last.and_then(|fetch| fetch.last_announcement);
-        let announced = why.announced(&mut last_announcement);
         let (sender, progress) = watch::channel(FetchProgress::default());
         let hurry = Arc::new(Notify::new());
         let began = Instant::now();
@@ -87,8 +83,7 @@ impl Inner {
             again: None,
             at_once: false,
             hurry: Arc::clone(&hurry),
-            announced,
-            last_announcement,
+            announced: why.announced(),
         };
         refreshing.insert(key.clone(), running);
         drop(refreshing);

@@ -86,13 +86,13 @@ impl Inner {
     ) {
         match message.method() {
             method::TOOLS_CHANGED | method::PROMPTS_CHANGED | method::RESOURCES_CHANGED => {
-                let lists = Changed {
-                    tools: message.method() == method::TOOLS_CHANGED,
-                    prompts: message.method() == method::PROMPTS_CHANGED,
-                    resources: message.method() == method::RESOURCES_CHANGED,
-                };
-                let by = party.unwrap_or_default();
-                let why = FetchReason::Changed { lists, by };
+                let kind = message.method();
+                let is_new = handle.announcements.is_new(kind, party.unwrap_or_default());
+                let why = FetchReason::Changed(Changed {
+                    tools: is_new && kind == method::TOOLS_CHANGED,
+                    prompts: is_new && kind == method::PROMPTS_CHANGED,
+                    resources: is_new && kind == method::RESOURCES_CHANGED,
+                });
                 self.refresh(&ListKey::from(&handle.key), handle, why);
             }
             method::RESOURCE_UPDATED => self.updated(handle, party, &message),
