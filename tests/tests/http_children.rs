@@ -244,9 +244,15 @@ async fn forwarded_port_is_reached_only_if_any_port_owner_is_allowed() {
     // Like a container engine that publishes a container's port.
     std::thread::spawn(move || {
         for mut from in listener.incoming().flatten() {
-            let Ok(mut to) = TcpStream::connect(("127.0.0.1", inner)) else {
-                continue;
-            };
+            // The published port accepts connections before the server does.
+            let to = (0..1000).find_map(|_| {
+                let to = TcpStream::connect(("127.0.0.1", inner)).ok();
+                to.or_else(|| {
+                    std::thread::sleep(Duration::from_millis(5));
+                    None
+                })
+            });
+            let Some(mut to) = to else { continue };
             let (mut back, mut there) = (to.try_clone().unwrap(), from.try_clone().unwrap());
             std::thread::spawn(move || std::io::copy(&mut from, &mut to));
             std::thread::spawn(move || std::io::copy(&mut back, &mut there));
