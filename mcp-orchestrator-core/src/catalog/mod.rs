@@ -301,6 +301,13 @@ impl Catalog {
             carried.add(server, principal, uris);
         }
     }
+
+    /// Returns the claim of a server with a result that carried this URI to the principal.
+    fn carried_claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim> {
+        let carried = self.carried.lock();
+        let number = carried.number(&entry.server, principal, uri)?;
+        Some(Claim::Carried(number))
+    }
 }
 
 /// Extracts what routing needs from cached lists.
@@ -363,13 +370,9 @@ impl Known for Catalog {
     }
 
     fn claim(&self, principal: &Principal, entry: &ViewEntry, uri: &str) -> Option<Claim> {
-        let number = || {
-            let carried = self.carried.lock();
-            carried.number(&entry.server, principal, uri)
-        };
         match self.lists.claim(principal, entry, uri) {
             certain @ Some(Claim::Listed | Claim::Defined) => certain,
-            other => number().map(Claim::Carried).or(other),
+            other => self.carried_claim(principal, entry, uri).or(other),
         }
     }
 }

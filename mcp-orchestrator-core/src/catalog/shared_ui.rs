@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Catalog, Source};
 use crate::auth::Principal;
 use crate::id::ServerId;
-use crate::router::{Claim, ItemKind, Known as _, View, is_ui, shown_ui};
+use crate::router::{Claim, ItemKind, View, is_ui, shown_ui};
 
 impl Catalog {
     /// Returns the address that clients see of a resource of a server, if it differs from the server's own: another
@@ -20,7 +20,11 @@ impl Catalog {
         if !is_ui(uri) || view.entries.len() < 2 {
             return None;
         }
-        let claim_of = |entry| self.claim(principal, entry, uri);
+        // Without templates: a list may contain many addresses, and each would be compared with all of them.
+        let claim_of = |entry| {
+            let naming = self.lists.naming(principal, entry, uri);
+            naming.or_else(|| self.carried_claim(principal, entry, uri))
+        };
         let of_server = view.entries.iter().find(|entry| entry.server == *server)?;
         // What a list shows depends on lists only, so that it does not change with the results of calls.
         let is_listed = matches!(claim_of(of_server), Some(Claim::Listed | Claim::Defined));

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn pipe_that_nobody_reads_cannot_be_appended_to_and_a_read_one_blocks_its_writer_again() {
+    fn appending_to_a_pipe_requires_a_reader_and_blocks_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let path = pipe(folder.path());
         let refused = open_append(&path).unwrap_err();

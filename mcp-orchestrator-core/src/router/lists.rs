@@ -120,6 +120,16 @@ impl Lists {
         listed.is_some_and(|listed| listed.has_all(kinds))
     }
 
+    /// Returns the claim of a server that lists or defines a resource.
+    pub(crate) fn naming(
+        &self,
+        principal: &Principal,
+        entry: &ViewEntry,
+        uri: &str,
+    ) -> Option<Claim> {
+        self.now.load().listed(principal, entry)?.naming(uri)
+    }
+
     /// Returns a number that increases whenever a list changes.
     pub fn version(&self) -> u64 {
         self.now.load().version

@@ -1,12 +1,12 @@
-//! URI schemes, by which a server owns resources that none of its lists names.
+//! URI schemes that identify the server of a resource that is in no list.
 
 use std::borrow::Cow;
 
-/// Schemes that say nothing about the server: any server may refer to such resources.
+/// Schemes that identify no server, because any server may refer to such resources.
 const COMMON: [&str; 3] = ["http", "https", "file"];
 
-/// Returns the scheme of a URI or URI template in lower case, or `None` if it has none, leaves it open, or shares it
-/// with the rest of the world.
+/// Returns the scheme of a URI or URI template in lower case, or `None` if it has none, the scheme is
+/// variable, or it is one that any server may use.
 pub(super) fn own_scheme(uri: &str) -> Option<Cow<'_, str>> {
     let (scheme, _) = uri.split_once(':')?;
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -153,14 +153,20 @@ impl Listed {
             .cloned()
     }
 
-    /// Returns why a resource may belong to the server, apart from URIs that its results carried.
-    pub(super) fn claim(&self, uri: &str) -> Option<Claim> {
+    /// Returns why a resource that the server itself names belongs to it. Compares no templates.
+    pub(super) fn naming(&self, uri: &str) -> Option<Claim> {
         // A template itself may be requested, for example by `completion/complete`.
         if self.resources.contains(uri) || self.has(ItemKind::Template, uri) {
             return Some(Claim::Listed);
         }
-        if self.defined.contains(uri) {
-            return Some(Claim::Defined);
+        self.defined.contains(uri).then_some(Claim::Defined)
+    }
+
+    /// Returns why a resource may belong to the server, apart from URIs that its results carried.
+    pub(super) fn claim(&self, uri: &str) -> Option<Claim> {
+        let naming = self.naming(uri);
+        if naming.is_some() {
+            return naming;
         }
         let mut steps = Steps::new();
         let mut templates = self.templates.iter();

@@ -14,10 +14,15 @@ impl Session {
         let Some(wanted) = &facts.log_level else {
             return true;
         };
-        let members = message.body().and_then(Members::read).unwrap_or_default();
-        let level = members.get("level").and_then(text).unwrap_or_default();
-        severity(&level) >= severity(wanted)
+        has_level(message, wanted)
     }
+}
+
+/// Returns `true` if a log message has at least this level. A message of an unknown level does.
+pub(crate) fn has_level(message: &Message, wanted: &str) -> bool {
+    let members = message.body().and_then(Members::read).unwrap_or_default();
+    let level = members.get("level").and_then(text).unwrap_or_default();
+    severity(&level) >= severity(wanted)
 }
 
 /// Returns the severity of a log level; an unknown level is the most severe.

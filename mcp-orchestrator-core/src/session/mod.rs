@@ -36,7 +36,7 @@ use self::elicitations::Elicitations;
 pub(crate) use self::event_log::EventBytes;
 pub(crate) use self::in_flight::InFlight;
 use self::last_request::LastRequest;
-pub(crate) use self::level::severity_of;
+pub(crate) use self::level::{has_level, severity_of};
 pub(crate) use self::pending_requests::About;
 use self::pending_requests::Asked;
 use self::streams::{Event, Streams};

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use axum::Router;
 use axum::routing::get;
@@ -57,11 +58,9 @@ fn shown(stream: &ClientStream<TcpStream>) -> &[u8] {
     &stream.get_ref().1.peer_certificates().unwrap()[0]
 }
 
-#[tokio::test]
-async fn new_certificate_applies_to_new_connections_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = write(folder.path(), "gateway.example");
-    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+/// Serves with the certificate and the key in this folder. Dropping the set ends it.
+async fn served(folder: &Path) -> (SocketAddr, JoinSet<()>) {
+    let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
     let tls = Tls::reading(certificate, key, Duration::ZERO).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -72,6 +71,14 @@ async fn new_certificate_applies_to_new_connections_only() {
     };
     let mut serving = JoinSet::new();
     serving.spawn(serve_with(listener, routes, shutdown));
+    (address, serving)
+}
+
+#[tokio::test]
+async fn new_certificate_applies_to_new_connections_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = write(folder.path(), "gateway.example");
+    let (address, _serving) = served(folder.path()).await;
     let mut open = agreed(address, &first).await.unwrap();
     assert!(ask(&mut open).await.starts_with("HTTP/1.1 200"));
     let second = write(folder.path(), "gateway.example");
@@ -97,17 +104,8 @@ fn threads() -> usize {
 async fn certificate_that_became_a_silent_pipe_does_not_stop_handshakes() {
     let folder = tempfile::tempdir().unwrap();
     let first = write(folder.path(), "gateway.example");
-    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
-    let tls = Tls::reading(certificate, key.clone(), Duration::ZERO).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let routes = Routes::from(Router::new().route("/hello", get(async || "hi there"))).by_tls(tls);
-    let shutdown = Shutdown {
-        when: std::future::pending(),
-        grace: Duration::ZERO,
-    };
-    let mut serving = JoinSet::new();
-    serving.spawn(serve_with(listener, routes, shutdown));
+    let key = folder.path().join("tls.key");
+    let (address, _serving) = served(folder.path()).await;
     std::fs::remove_file(&key).unwrap();
     let made = std::process::Command::new("mkfifo").arg(&key).status();
     assert!(made.unwrap().success());

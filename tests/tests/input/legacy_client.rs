@@ -184,3 +184,53 @@ async fn cancelled_call_sends_no_answers_to_the_server() {
     });
     assert_eq!(answered.count(), 0);
 }
+
+#[tokio::test]
+async fn first_refusal_ends_the_call_while_other_requests_are_open() {
+    let (gateways, _http) = gateways(true).await;
+    for (transport, gateway) in &gateways {
+        let session = gateway.client("ann").session_with(&all().to_string()).await;
+        let two = json!({ "a": three()["text"], "b": three()["text"] });
+        let arguments = json!({ "requests": two }).to_string();
+        let reply = session.begin("1", "input", &arguments).await;
+        let mut asked = 0;
+        let asked = std::sync::Mutex::new(&mut asked);
+        let answered = answering(&session, reply, |_| {
+            let mut asked = asked.lock().unwrap();
+            **asked += 1;
+            (**asked == 2).then(|| json!({ "error": { "code": -1, "message": "no" } }))
+        });
+        let response = answered.await.pop().unwrap();
+        let message = response["error"]["message"].as_str().unwrap_or_default();
+        assert!(
+            message.contains("sampling/createMessage"),
+            "{transport} {response}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn malformed_requests_of_a_result_fail_the_call_with_the_reason() {
+    let (gateways, _http) = gateways(true).await;
+    for (transport, gateway) in &gateways {
+        let session = gateway.client("ann").session_with(&all().to_string()).await;
+        for (request, why) in [
+            (
+                json!({ "method": "roots/list", "params": [1] }),
+                "not an object",
+            ),
+            (
+                json!({ "method": "elicitation/create", "params": "x" }),
+                "not an object",
+            ),
+            (json!({ "method": "tools/call" }), "no method"),
+            (json!(1), "no method"),
+        ] {
+            let arguments = json!({ "requests": { "it": request } });
+            let response = call(&session, &arguments).await;
+            assert_eq!(response["error"]["code"], 1005, "{transport} {response}");
+            let message = response["error"]["message"].as_str().unwrap();
+            assert!(message.contains(why), "{transport} {response}");
+        }
+    }
+}

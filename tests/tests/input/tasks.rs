@@ -1,5 +1,9 @@
 //! Tools that a server runs only as a task, called by a client that does not ask for one.
 
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use mcp_orchestrator_core::orchestrator::Limits;
 use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::wait::within;
 use serde_json::{Value, json};
@@ -84,18 +88,71 @@ async fn cancelled_call_cancels_the_task() {
         let cancelled = async {
             within("the wait for the task", async {
                 while http.server.received_of(waited).is_empty() {
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             })
             .await;
             session.cancel("9").await;
             within("the cancellation of the task", async {
                 while http.server.received_of("tasks/cancel").is_empty() {
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             })
             .await;
         };
         let (_reply, ()) = tokio::join!(begun, cancelled);
+    }
+}
+
+#[tokio::test]
+async fn task_counts_as_a_call_in_flight() {
+    for is_modern in [true, false] {
+        let (gateways, http) = gateways(is_modern).await;
+        let (_, gateway) = &gateways[1];
+        gateway.orchestrator.set_limits(Limits {
+            calls_per_principal: NonZeroUsize::new(1),
+            ..Limits::default()
+        });
+        let session = gateway.client("ann").session_with(&all().to_string()).await;
+        let waited = if is_modern {
+            "tasks/get"
+        } else {
+            "tasks/result"
+        };
+        let begun = session.begin("9", "job", r#"{"hang":true}"#);
+        let refused = async {
+            within("the wait for the task", async {
+                while http.server.received_of(waited).is_empty() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .await;
+            let refused = session.tool("echo", "{}").await;
+            assert_eq!(refused["error"]["code"], 1001, "{refused}");
+            session.cancel("9").await;
+        };
+        let (_reply, ()) = tokio::join!(begun, refused);
+        let answer = within("the end of the task's call", async {
+            loop {
+                let answer = session.tool("echo", "{}").await;
+                if answer["error"].is_null() {
+                    return answer;
+                }
+            }
+        });
+        assert!(answer.await["result"].is_object());
+    }
+}
+
+#[tokio::test]
+async fn odd_capabilities_of_a_client_do_not_prevent_a_task() {
+    let (gateways, _http) = gateways(true).await;
+    for (transport, gateway) in &gateways {
+        for odd in ["[]", "5", "null", r#""x""#, r#"{"x":{}}"#] {
+            let able = format!(r#"{{"elicitation":{{}},"extensions":{odd}}}"#);
+            let session = gateway.client("ann").session_with(&able).await;
+            let response = legacy_call(&session, "{}").await;
+            assert_eq!(*name_of(&response), "ü", "{transport} {odd} {response}");
+        }
     }
 }

@@ -86,3 +86,20 @@ async fn url_elicitation_of_a_modern_server_has_an_id_for_legacy_clients() {
         assert_eq!(response["result"]["rounds"][0]["open"]["action"], "accept");
     }
 }
+
+#[tokio::test]
+async fn malformed_demand_for_addresses_is_an_error_of_the_server() {
+    let (gateways, _http) = gateways(false).await;
+    for (transport, gateway) in &gateways {
+        let ann = gateway.client("ann");
+        for elicitations in [json!([1]), json!([[]]), json!([]), json!("x"), json!(null)] {
+            let error = json!({
+                "code": -32042, "message": "m", "data": { "elicitations": elicitations },
+            });
+            let call = ModernCall::tool(&ann, "error", json!({ "value": error }));
+            let response = call.send("1", json!({})).await;
+            assert_eq!(response["error"]["code"], -32603, "{transport} {response}");
+            assert_eq!(response["error"]["message"], "m", "{transport}");
+        }
+    }
+}

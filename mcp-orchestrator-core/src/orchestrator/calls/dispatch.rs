@@ -195,26 +195,38 @@ impl Inner {
             .routed(context, Item::Resource(&uri))
             .await
             .map_err(|error| no_resource(context, &uri, error))?;
+        let sent = self.forward_uri(context, &route, (message, headers), (raw, &uri));
+        let (reply, handle) = sent.await?;
+        Ok(self.with_input(context, (message, headers), &handle, reply))
+    }
+
+    /// Forwards a request that names a resource by its URI. `raw` is that URI in the request, as JSON.
+    pub(super) async fn forward_uri(
+        self: &Arc<Self>,
+        context: &Context,
+        route: &Route<'_>,
+        (message, headers): (&Message, &HeaderMap),
+        (raw, uri): (&str, &str),
+    ) -> Result<(Reply, Arc<Handle>)> {
+        // Other requests do not repeat the URI in a header.
+        let is_read = message.method() == method::RESOURCES_READ;
         let mut work = ForwardedRequest {
-            name: Some(Cow::Borrowed(&route.name)),
+            name: is_read.then_some(Cow::Borrowed(&*route.name)),
             headers: Cow::Borrowed(headers),
-            judged: AllowedBy::Item(Item::Resource(&uri)),
+            judged: AllowedBy::Item(Item::Resource(uri)),
             ..ForwardedRequest::plain(message)
         };
         if route.name != uri {
             work.edits
                 .replace(span_of(message.bytes(), raw), quote(&route.name));
         }
-        let sent = self.forward(context, &route.server, &route.credential, &work);
-        match sent.await {
+        let (server, rule) = (&route.server, &route.credential);
+        match self.forward(context, server, rule, &work).await {
             Ok((reply, handle)) => {
-                let reply = self.observe(context, &route, (message, &handle), reply);
-                Ok(self.with_input(context, (message, headers), &handle, reply))
+                let reply = self.observe(context, route, (message, &handle), reply);
+                Ok((reply, handle))
             }
-            Err(error) => {
-                let (server, rule) = (&route.server, &route.credential);
-                Err(self.with_auth_data(context, server, rule, error).await)
-            }
+            Err(error) => Err(self.with_auth_data(context, server, rule, error).await),
         }
     }
 
@@ -293,7 +305,7 @@ impl Inner {
     }
 
     /// Remembers the resources in a result and seals the ids of its tasks.
-    pub(super) fn observe(
+    fn observe(
         self: &Arc<Self>,
         context: &Context,
         route: &Route<'_>,

@@ -17,7 +17,7 @@ use crate::orchestrator::state::context::Context;
 use crate::protocol::meta;
 use crate::router::{Item, ToolFilter, View, split};
 
-/// Extensions whose methods are routed, however many servers declare them.
+/// Extensions with methods that are routed even if several servers declare them.
 const ROUTED: [&str; 3] = [
     meta::TASKS_EXTENSION,
     meta::SKILLS_EXTENSION,
@@ -35,8 +35,8 @@ const STANDARD: [&str; 6] = [
 /// Capabilities with a member for each extension.
 const NESTED: [&str; 2] = ["extensions", "experimental"];
 
-/// Removes the extensions from merged capabilities whose methods are not routed: several servers declare them, or the
-/// only one that does has hidden tools. Returns their names.
+/// Removes extensions from merged capabilities if their methods are not routed: several servers declare the extension,
+/// or the only one that does has hidden tools. Returns the removed names.
 pub(super) fn keep_routed(
     capabilities: &mut Map<String, Value>,
     known: &[&Source],

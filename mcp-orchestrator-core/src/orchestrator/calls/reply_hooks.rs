@@ -168,6 +168,8 @@ fn uris_of(body: &str) -> Vec<(&str, String)> {
         }
         let rest = &body[from..];
         let value = rest.trim_start().strip_prefix(':').map(str::trim_start);
+        // Only texts: to read nested values at each of their keys would take quadratic time.
+        let value = value.filter(|value| value.starts_with('"'));
         let raw = value.and_then(|value| {
             let mut values = serde_json::Deserializer::from_str(value).into_iter::<&RawValue>();
             values.next()?.ok()
@@ -180,4 +182,26 @@ fn uris_of(body: &str) -> Vec<(&str, String)> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(body: &str) -> Vec<String> {
+        uris_of(body).into_iter().map(|(_, uri)| uri).collect()
+    }
+
+    #[test]
+    fn texts_of_all_keys_of_a_uri_are_found() {
+        let body = r#"{"uri":"a","x":{"resourceUri": "b\u0041","ui/resourceUri" :"c"},"uri":1,"myuri":"d","t":"\"uri\":\"e\""}"#;
+        assert_eq!(found(body), ["a", "bA", "c"]);
+    }
+
+    #[test]
+    fn nested_keys_are_read_in_one_pass() {
+        let depth = 300_000;
+        let body = format!(r#"{}"a"{}"#, r#"{"uri":"#.repeat(depth), "}".repeat(depth));
+        assert_eq!(found(&body), ["a"]);
+    }
 }

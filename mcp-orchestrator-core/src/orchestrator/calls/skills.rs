@@ -11,9 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::call::{Reply, own};
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Kind, Members, Message, Splice, quote, request, response, span_of, text};
-use crate::limits::{MAX_CURSOR_LEN, MAX_PAGE_BYTES, MAX_SKILL_PAGES};
-use crate::orchestrator::authority::AllowedBy;
+use crate::jsonrpc::{Kind, Members, Message, Splice, quote, request, response, text};
+use crate::limits::{MAX_CURSOR_LEN, MAX_LIST_ITEMS, MAX_PAGE_BYTES, MAX_SKILL_PAGES};
 use crate::orchestrator::forward::ForwardedRequest;
 use crate::orchestrator::params::{missing, params};
 use crate::orchestrator::state::Inner;
@@ -100,25 +99,9 @@ impl Inner {
                 .unknown(context, message.method(), message, headers)
                 .await;
         }
-        let item = Item::Resource(&uri);
-        let route = self.routed(context, item).await?;
-        let mut work = ForwardedRequest {
-            headers: Cow::Borrowed(headers),
-            judged: AllowedBy::Item(item),
-            ..ForwardedRequest::plain(message)
-        };
-        if route.name != uri {
-            work.edits
-                .replace(span_of(message.bytes(), raw), quote(&route.name));
-        }
-        let sent = self.forward(context, &route.server, &route.credential, &work);
-        match sent.await {
-            Ok((reply, handle)) => Ok(self.observe(context, &route, (message, &handle), reply)),
-            Err(error) => {
-                let (server, rule) = (&route.server, &route.credential);
-                Err(self.with_auth_data(context, server, rule, error).await)
-            }
-        }
+        let route = self.routed(context, Item::Resource(&uri)).await?;
+        let sent = self.forward_uri(context, &route, (message, headers), (raw, &uri));
+        Ok(sent.await?.0)
     }
 
     /// Returns the servers of a view that declare skills.
@@ -179,7 +162,7 @@ impl Inner {
                 Ok(page) => {
                     pages += 1;
                     cursor.clone_from(&page.next);
-                    self.take_skills(context, entry, page, &mut merged);
+                    self.take_skills(context, entry, page, &mut merged).await;
                 }
                 Err(error) => {
                     tracing::warn!(server = %entry.server, %error, "omitted from the list of skills");
@@ -195,7 +178,7 @@ impl Inner {
     }
 
     /// Adds a page to the result. A skill is left out if another server has one at the same address.
-    fn take_skills(
+    async fn take_skills(
         &self,
         context: &Context,
         entry: &ViewEntry,
@@ -210,6 +193,8 @@ impl Inner {
         self.catalog.carried(server, principal, roots.collect());
         merged.ttl_ms = merged.ttl_ms.min(page.ttl_ms);
         for (uri, raw) in page.skills {
+            // Each is compared with the templates of all servers.
+            tokio::task::consume_budget().await;
             let route = self.route(context, Item::Resource(&uri));
             let is_own = route.is_ok_and(|route| route.server == *server);
             if !is_own || !merged.seen.insert(uri.clone()) {
@@ -274,11 +259,17 @@ impl Default for MergedSkills {
 }
 
 impl SkillsPage {
-    /// Reads a result. An entry without an address is left out.
+    /// Reads up to `MAX_LIST_ITEMS` skills of a result. An entry without an address is left out.
     fn read(result: &str) -> Option<Self> {
         let members = Members::read(result)?;
         let items: Vec<Box<RawValue>> = serde_json::from_str(members.get("skills")?).ok()?;
-        let skills = items.into_iter().filter_map(|raw| {
+        if items.len() > MAX_LIST_ITEMS {
+            tracing::warn!(
+                offered = items.len(),
+                "a page of skills is too long: the rest is left out"
+            );
+        }
+        let skills = items.into_iter().take(MAX_LIST_ITEMS).filter_map(|raw| {
             let uri = Members::read(raw.get())?.get("uri").and_then(text)?;
             Some((uri.into_owned(), raw))
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -92,27 +92,22 @@ impl ClientRequests {
     /// # Errors
     /// If a request is not answered in time, or with an error that has no equivalent there.
     pub(crate) async fn answers(self, wait: Duration) -> Result<Vec<(String, String)>> {
-        let until = Instant::now() + wait;
+        let (until, server) = (Instant::now() + wait, &self.server);
         let open = self.open.into_iter();
-        let received = join_all(open.map(|open| async move {
-            let answer = tokio::time::timeout_at(until, open.answer).await;
-            (open.key, open.method, answer)
-        }));
-        let mut answers = Vec::new();
-        for (key, asked, answer) in received.await {
-            let answer = match answer {
-                Ok(Ok(answer)) => answer_of(&asked, &answer),
+        let answers = try_join_all(open.map(|open| async move {
+            let answer = match tokio::time::timeout_at(until, open.answer).await {
+                Ok(Ok(answer)) => answer_of(&open.method, &answer),
                 // The request could not be delivered, or the client has left.
                 Ok(Err(_)) => Err("could not be delivered to the client".to_owned()),
                 Err(_) => Err("was not answered in time".to_owned()),
             };
             let answer = answer.map_err(|why| {
-                let text = format!("the request {asked} of server {} {why}", self.server);
-                Error::new(ErrorKind::Cancelled, text).with_server(&self.server)
+                let text = format!("the request {} of server {server} {why}", open.method);
+                Error::new(ErrorKind::Cancelled, text).with_server(server)
             })?;
-            answers.push((key, answer));
-        }
-        Ok(answers)
+            Ok((open.key, answer))
+        }));
+        answers.await
     }
 }
 

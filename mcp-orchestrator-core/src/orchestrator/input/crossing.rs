@@ -10,16 +10,17 @@ use tokio::time::Instant;
 
 use super::request_state::Continuation;
 use super::requests::{
-    for_modern_client, input_required, is_input_method, key_of, missing_capability,
+    for_modern_client, input_required, is_input_method, key_of, may_require_input,
+    missing_capability,
 };
 use crate::call::{Reply, ReplyItem, ServerRequest};
 use crate::jsonrpc::{Kind, Members, Message, ResultHead, Splice, text};
-use crate::limits::{MAX_INPUT_REQUESTS, MAX_INPUT_ROUNDS};
+use crate::limits::{MAX_CALL_BACKLOG, MAX_INPUT_REQUESTS, MAX_INPUT_ROUNDS};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::concurrency::ParkingPlace;
 use crate::orchestrator::state::parked_calls::{CrossingReply, ParkedCall};
 use crate::protocol::{code, meta, method};
-use crate::session::severity_of;
+use crate::session::has_level;
 
 /// Time after a request during which further ones join it in the same result.
 const GATHER_TIME: Duration = Duration::from_millis(20);
@@ -83,6 +84,7 @@ impl Crossing {
         let until = Instant::now() + GATHER_TIME;
         while !self.requests.is_empty()
             && self.requests.len() < MAX_INPUT_REQUESTS
+            && self.queue.len() < MAX_CALL_BACKLOG
             && self.end.is_none()
             && let Ok(Some(item)) = tokio::time::timeout_at(until, self.rest.rest.next()).await
         {
@@ -110,7 +112,7 @@ impl Crossing {
             false => None,
         };
         if place.is_none() {
-            tracing::warn!(%principal, rounds = self.rest.rounds, "requests of a server were refused: too many calls wait, or this one too often");
+            tracing::warn!(%principal, rounds = self.rest.rounds, "a server's requests were refused: the limit of parked calls or of rounds is reached");
         }
         place
     }
@@ -176,7 +178,8 @@ impl CrossingReply {
             method = asked,
             "a request of a server was refused: the client does not declare it"
         );
-        if is_input_method(asked) && self.refused.is_none() {
+        let could_be_asked = is_input_method(asked) && may_require_input(self.call.method());
+        if could_be_asked && self.refused.is_none() {
             self.refused = Some(Box::new(missing_capability(asked, params)));
         }
         request.refuse();
@@ -186,12 +189,8 @@ impl CrossingReply {
     /// Returns `true` if the client's current call asks for log messages of this level.
     fn wants_log(&self, message: &Message) -> bool {
         let meta = self.call.meta().and_then(Members::read).unwrap_or_default();
-        let Some(wanted) = meta.get(meta::LOG_LEVEL).and_then(text) else {
-            return false;
-        };
-        let members = message.body().and_then(Members::read).unwrap_or_default();
-        let level = members.get("level").and_then(text).unwrap_or_default();
-        severity_of(&level).unwrap_or(usize::MAX) >= severity_of(&wanted).unwrap_or_default()
+        let wanted = meta.get(meta::LOG_LEVEL).and_then(text);
+        wanted.is_some_and(|wanted| has_level(message, &wanted))
     }
 
     /// Adapts a notification to the client's current call: progress gets the token of that call. Returns `None` for one

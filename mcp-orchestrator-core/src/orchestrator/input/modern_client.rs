@@ -15,6 +15,7 @@ use super::requests::{is_of_a_retry, kinds};
 use super::url_elicitation::accepted;
 use crate::call::{Reply, ReplyItem, own};
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::ServerId;
 use crate::jsonrpc::{Kind, Members, Message, Splice, response};
 use crate::orchestrator::authority::Right;
 use crate::orchestrator::state::Inner;
@@ -81,10 +82,15 @@ impl Inner {
             NotParked::Refused(error) => error,
         })?;
         for (_, request) in &call.requests {
-            if let Some(key) = &request.origin
-                && matches!(self.right_to(context, key).await, Right::Lost)
-            {
-                return Err(ended());
+            let Some(key) = &request.origin else { continue };
+            match self.right_to(context, key).await {
+                Right::Holds(_) => {}
+                Right::Lost => return Err(ended()),
+                Right::Unknown => {
+                    let server = key.server().clone();
+                    self.parked_calls.insert(state.id.clone(), call);
+                    return Err(unverified(&server));
+                }
             }
         }
         let mut open = Vec::new();
@@ -139,6 +145,14 @@ impl Inner {
 
 fn ended() -> Error {
     refused("belongs to a call that has ended or was answered: call again without it")
+}
+
+/// Returns the error for a call that remains parked, because nothing may be sent for it now.
+fn unverified(server: &ServerId) -> Error {
+    let text = format!(
+        "the credential for server {server} cannot be verified now: repeat this request with the same requestState"
+    );
+    Error::new(ErrorKind::Unavailable, text).with_server(server)
 }
 
 fn all_are_objects(answers: &Members<'_>) -> Result<()> {

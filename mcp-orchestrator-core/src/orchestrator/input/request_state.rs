@@ -67,7 +67,8 @@ impl Inner {
         format!("{PREFIX}{sealed}")
     }
 
-    /// Opens the `requestState` of a request. Returns `None` if there is none, or one of a server.
+    /// Opens the `requestState` of a request. Returns `None` for a request without one, or with one that
+    /// a server issued.
     ///
     /// # Errors
     /// [`InvalidParams`](ErrorKind::InvalidParams) if it was altered, or issued to another principal, at another gateway

@@ -66,10 +66,18 @@ impl<'a> InputRequest<'a> {
                 quote(key)
             ));
         };
+        // Some programs write `null` for absent params.
+        let params = members.get("params").filter(|params| *params != "null");
+        if params.is_some_and(|params| !params.starts_with('{')) {
+            return Err(format!(
+                "the params of its request {} are not an object",
+                quote(key)
+            ));
+        }
         Ok(Self {
             key: key.to_owned(),
             method: asked.into_owned(),
-            params: members.get("params"),
+            params,
         })
     }
 
@@ -99,9 +107,22 @@ pub(super) fn is_input_method(name: &str) -> bool {
     [method::SAMPLING, method::ELICITATION, method::ROOTS_LIST].contains(&name)
 }
 
-/// Returns the kinds of requests that the client of a modern request declares.
-pub(super) fn kinds(message: &Message) -> RequestKinds {
-    let meta = message.meta().and_then(Members::read).unwrap_or_default();
+/// Returns `true` for the methods of calls whose result may require input.
+pub(super) fn may_require_input(call: &str) -> bool {
+    [
+        method::TOOLS_CALL,
+        method::PROMPTS_GET,
+        method::RESOURCES_READ,
+    ]
+    .contains(&call)
+}
+
+/// Returns the kinds of requests that can be made of a modern client during its call.
+pub(super) fn kinds(call: &Message) -> RequestKinds {
+    if !may_require_input(call.method()) {
+        return RequestKinds::default();
+    }
+    let meta = call.meta().and_then(Members::read).unwrap_or_default();
     RequestKinds::of(meta.get(meta::CLIENT_CAPABILITIES).unwrap_or("{}"))
 }
 
@@ -215,6 +236,10 @@ mod tests {
             ),
             (r#"{"inputRequests":{"a":1}}"#, "\"a\""),
             (
+                r#"{"inputRequests":{"a":{"method":"roots/list","params":[1]}}}"#,
+                "not an object",
+            ),
+            (
                 &format!(r#"{{"inputRequests":{{{}}}}}"#, many.join(",")),
                 "at most",
             ),
@@ -260,5 +285,28 @@ mod tests {
             ..url
         };
         assert_eq!(form.for_legacy_client().body(), Some("{}"));
+    }
+
+    #[test]
+    fn only_calls_whose_result_may_require_input_allow_requests() {
+        let capabilities = r#"{"roots":{}}"#;
+        for (called, allowed) in [
+            (method::TOOLS_CALL, true),
+            (method::PROMPTS_GET, true),
+            (method::RESOURCES_READ, true),
+            (method::COMPLETE, false),
+            (method::TASKS_GET, false),
+        ] {
+            let params = format!(
+                r#"{{"_meta":{{"{}":{capabilities}}}}}"#,
+                meta::CLIENT_CAPABILITIES
+            );
+            let call = own(request("1", called, Some(&params)));
+            assert_eq!(
+                kinds(&call).allow(method::ROOTS_LIST, None),
+                allowed,
+                "{called}"
+            );
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! The error of a legacy server that requires its client to open addresses (-32042), for modern clients.
 
 use super::request_state::Continuation;
-use super::requests::{for_modern_client, input_required, key_of, kinds, missing_capability};
+use super::requests::{
+    for_modern_client, input_required, key_of, kinds, may_require_input, missing_capability,
+};
 use crate::call::{ReplyItem, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, Splice, text};
@@ -33,7 +35,9 @@ impl Inner {
             .and_then(|data| data.get("elicitations"))
             .and_then(|all| serde_json::from_str(all).ok())
             .unwrap_or_default();
-        if asked.is_empty() || asked.len() > MAX_INPUT_REQUESTS {
+        let are_objects = asked.iter().all(|params| params.get().starts_with('{'));
+        let is_usable = are_objects && !asked.is_empty() && asked.len() <= MAX_INPUT_REQUESTS;
+        if !is_usable || !may_require_input(message.method()) {
             return ReplyItem::Response(with_code(&response, &error, code::INTERNAL));
         }
         if !kinds(message).url_elicitation {

@@ -44,7 +44,7 @@ impl Inner {
         let Some(id) = id else {
             return Ok((Reply::ready(response), handle));
         };
-        let task = WaitingTask::new(self, context, (message, Arc::clone(&handle)), id);
+        let task = WaitingTask::begin(self, context, (message, Arc::clone(&handle)), id)?;
         let reply = task.send(method::TASKS_RESULT, "").await?;
         let items = stream::unfold(Some((reply, task)), |state| async move {
             let (mut reply, mut task) = state?;

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, Splice, quote, request};
 use crate::orchestrator::forward::{ForwardedRequest, timed_out};
 use crate::orchestrator::state::Inner;
+use crate::orchestrator::state::concurrency::CountedCall;
 use crate::orchestrator::state::context::Context;
 use crate::pool::{Handle, Lease};
 use crate::protocol::meta::RELATED_TASK;
@@ -90,18 +91,24 @@ struct WaitingTask {
     caller_id: String,
     deadline: Instant,
     has_ended: bool,
+    /// Counts the task as a call in flight.
+    in_flight: Option<CountedCall>,
 }
 
 impl WaitingTask {
-    fn new(
+    /// Begins to wait for a new task.
+    ///
+    /// # Errors
+    /// [`Overloaded`](ErrorKind::Overloaded) if too many calls are in flight; the task is then cancelled.
+    fn begin(
         inner: &Arc<Inner>,
         context: &Context,
         (message, handle): (&Message, Arc<Handle>),
         id: String,
-    ) -> Self {
+    ) -> Result<Self> {
         let limit = handle.spec.server.limits.call_timeout;
         let begun = context.begun.unwrap_or_else(Instant::now);
-        Self {
+        let mut task = Self {
             inner: Arc::clone(inner),
             context: Context {
                 begun: None,
@@ -113,13 +120,17 @@ impl WaitingTask {
             caller_id: message.id().unwrap_or("null").to_owned(),
             deadline: begun + limit,
             has_ended: false,
-        }
+            in_flight: None,
+        };
+        let server = task.handle.key.server();
+        task.in_flight = inner.in_flight.enter(&context.principal.id, server)?;
+        Ok(task)
     }
 
     /// Sends a request about the task; `params` are its other members, as JSON.
     ///
     /// # Errors
-    /// Also if the call's time is over.
+    /// [`TimedOut`](ErrorKind::TimedOut) at the deadline of the call; otherwise as any request.
     async fn send(&self, method: &str, params: &str) -> Result<Reply> {
         let id = quote(&self.id);
         let params = format!(r#"{{"taskId":{id}{params}}}"#);
@@ -166,6 +177,7 @@ impl Drop for WaitingTask {
             caller_id: "0".to_owned(),
             deadline: Instant::now() + CANCEL_TIMEOUT,
             has_ended: true,
+            in_flight: self.in_flight.take(),
         };
         self.inner.pool.tasks().spawn(async move {
             if let Err(error) = task.send(method::TASKS_CANCEL, "").await {

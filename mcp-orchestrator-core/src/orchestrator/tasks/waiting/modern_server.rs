@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use serde_json::{Map, Value, json};
 
 use super::WaitingTask;
 use crate::call::{Reply, ReplyItem, own};
@@ -48,7 +49,7 @@ impl Inner {
         };
         let waiting = (work.message, Arc::clone(&handle));
         let polled = PolledTask {
-            task: WaitingTask::new(self, &context, waiting, id.into_owned()),
+            task: WaitingTask::begin(self, &context, waiting, id.into_owned())?,
             answered: HashSet::new(),
             rounds: 0,
         };
@@ -66,10 +67,14 @@ fn declaring_tasks(context: &Context) -> Context {
     let mut context = context.clone();
     if let Some((facts, _)) = &mut context.caller.client {
         let declared = serde_json::from_str(&facts.capabilities);
-        let mut declared: serde_json::Value = declared.unwrap_or_default();
-        declared["extensions"][meta::TASKS_EXTENSION] = serde_json::json!({});
+        let mut declared: Map<String, Value> = declared.unwrap_or_default();
+        let extensions = declared.entry("extensions").or_insert_with(|| json!({}));
+        if !extensions.is_object() {
+            *extensions = json!({});
+        }
+        extensions[meta::TASKS_EXTENSION] = json!({});
         *facts = Arc::new(ClientFacts {
-            capabilities: declared.to_string(),
+            capabilities: Value::Object(declared).to_string(),
             ..ClientFacts::clone(facts)
         });
     }
