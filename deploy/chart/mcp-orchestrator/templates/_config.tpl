@@ -1,6 +1,6 @@
 {{/* The configuration: defaults that `config` may override, `config`, and the keys that the chart decides. */}}
 {{- define "mcp-orchestrator.config" -}}
-{{- mergeOverwrite (include "mcp-orchestrator.defaults" . | fromYaml) (deepCopy .Values.config) (include "mcp-orchestrator.own" . | fromYaml) | toYaml -}}
+{{- mergeOverwrite (include "mcp-orchestrator.defaults" . | fromYaml) (deepCopy (.Values.config | default dict)) (include "mcp-orchestrator.own" . | fromYaml) | toYaml -}}
 {{- end -}}
 
 {{/* The part that requires a restart: all but servers and gateways. */}}
@@ -10,14 +10,14 @@
 
 {{- define "mcp-orchestrator.defaults" -}}
 {{- $config := dict -}}
-{{- if and (include "mcp-orchestrator.reachable" .) (not (hasKey .Values.config "auth")) -}}
+{{- if and (include "mcp-orchestrator.reachable" .) (not (hasKey (.Values.config | default dict) "auth")) -}}
 {{- $_ := set $config "auth" (dict "tokens" true "first_admin" "secret") -}}
 {{- end -}}
 {{- with include "mcp-orchestrator.publicHosts" . | fromYamlArray -}}
 {{- $_ := set $config "public_url" (printf "%s://%s" (include "mcp-orchestrator.publicScheme" $) (first .)) -}}
 {{- end -}}
 {{- with include "mcp-orchestrator.proxyNetworks" . | fromYamlArray -}}
-{{- if not (hasKey $.Values.config "trusted_proxies") -}}
+{{- if not (hasKey ($.Values.config | default dict) "trusted_proxies") -}}
 {{- $_ := set $config "trusted_proxies" . -}}
 {{- end -}}
 {{- end -}}
@@ -51,7 +51,7 @@
 {{- $_ := set $own "metrics_listen" (printf "0.0.0.0:%d" (int .Values.metricsPort)) -}}
 {{/* A separate folder in the volume, whose root every process of the pod may write to. */ -}}
 {{- $_ := set $own "state_dir" "/var/lib/mcp-orchestrator/state" -}}
-{{- with concat (include "mcp-orchestrator.hosts" . | fromYamlArray) (default (list) .Values.config.allowed_hosts) | uniq -}}
+{{- with concat (include "mcp-orchestrator.hosts" . | fromYamlArray) (dig "allowed_hosts" list (.Values.config | default dict) | default list) | uniq -}}
 {{- $_ := set $own "allowed_hosts" . -}}
 {{- end -}}
 {{- if include "mcp-orchestrator.tlsSecret" . -}}

@@ -3,7 +3,7 @@
 {{- $client := dict "mcp-orchestrator.dev/client" (include "mcp-orchestrator.fullname" .) -}}
 {{- $peers := list (dict "podSelector" (dict "matchLabels" $client)) -}}
 {{- if or .Values.ingress.enabled .Values.route.enabled -}}
-{{- $spaces := .Values.networkPolicy.proxyNamespaces -}}
+{{- $spaces := .Values.networkPolicy.proxyNamespaces | default list -}}
 {{- if .Values.route.enabled -}}
 {{- range .Values.route.parentRefs -}}
 {{- $spaces = append $spaces (default $.Release.Namespace .namespace) -}}
@@ -22,12 +22,12 @@
 {{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) -}}
 {{- end -}}
 {{- end -}}
-{{- concat $peers .Values.networkPolicy.from | toYaml -}}
+{{- concat $peers (.Values.networkPolicy.from | default list) | toYaml -}}
 {{- end -}}
 
 {{/* Peers that may read metrics. */}}
 {{- define "mcp-orchestrator.scrapers" -}}
-{{- $peers := .Values.networkPolicy.metricsFrom -}}
+{{- $peers := .Values.networkPolicy.metricsFrom | default list -}}
 {{- with .Values.metrics -}}
 {{- if or .service.enabled .podMonitor.enabled .serviceMonitor.enabled -}}
 {{- $prometheus := dict "matchLabels" (dict "app.kubernetes.io/name" "prometheus") -}}
@@ -39,8 +39,8 @@
 
 {{/* Ports of the addresses that the gateway itself connects to, in `config` and `env`. */}}
 {{- define "mcp-orchestrator.remotePorts" -}}
-{{- $said := list (omit .Values.config "servers") .Values.env -}}
-{{- range .Values.config.servers -}}
+{{- $said := list (omit (.Values.config | default dict) "servers") .Values.env -}}
+{{- range dig "servers" dict (.Values.config | default dict) -}}
 {{- if . -}}
 {{- $said = append $said (pick . "url" "oauth") -}}
 {{- end -}}

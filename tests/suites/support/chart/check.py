@@ -266,6 +266,26 @@ def pod(helm):
     verdict(not [key for key in gateway if key.endswith("Probe")], "probes can be removed")
 
 
+def nothing(helm, schema, crds):
+    """A value without content (`ingress:` in a file) renders valid manifests, or the schema names it."""
+    def paths(described, before=""):
+        for name, each in described["properties"].items():
+            yield f"{before}{name}"
+            if isinstance(each.get("properties"), dict):
+                yield from paths(each, f"{before}{name}.")
+
+    wrong, served = [], 0
+    for path in [*paths(schema), "config.servers", "config.gateways", "config.allowed_hosts"]:
+        done = helm.run("template", *values((path, None)))
+        served += not done.returncode
+        named = f"missing property '{path.split('.')[-1]}'" in done.stderr or f"at '/{path.replace('.', '/')}': got null" in done.stderr
+        if done.returncode and not named:
+            wrong.append(f"{path}: {done.stderr.strip().splitlines()[0]}")
+        elif not done.returncode:
+            wrong += [f"{path}: {problem}" for problem in invalid([one for one in yaml.load_all(done.stdout, Strict) if one], "1.31", crds)]
+    verdict(not wrong and served > 60, f"{served} values may be null, others are named", wrong)
+
+
 def tls(helm):
     made = helm.objects(*values(("tls.certificate", {"create": True, "issuerRef": {"name": "ca"}})), *ROUTE)
     certificate, deployment = one(made, "Certificate")["spec"], one(made, "Deployment")
@@ -301,8 +321,8 @@ def main():
     verdict(True, "every value is set once")
 
     crds = definitions(given.crd)
-    with open(given.config_schema) as schema:
-        config_schema = json.load(schema)
+    with open(given.config_schema) as file:
+        config_schema = json.load(file)
     renderings = [("defaults", []), ("every value", every), ("every value but existingConfig", [*every, "--set", "existingConfig="]), ("ingress", INGRESS), ("route", ROUTE)]
     for command in given.helm:
         helm = Helm(command, given.chart)
@@ -321,6 +341,9 @@ def main():
             done = helm.run("template", *values(*changed.items()))
             verdict(done.returncode and names in done.stderr, f"refused: {what}", done.stderr or "it was not")
         notices(helm, crds)
+        # The same templates, and the slowest of all.
+        if command == given.helm[0]:
+            nothing(helm, schema, crds)
         for facts in (addresses, policies, pod, tls):
             facts(helm)
     print(f"\n{counts[True]} passed, {counts[False]} failed")
