@@ -18,7 +18,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use super::admission::Admission;
 use super::invalid::{no_session, not_a_message};
 use super::respond::{self, Manner, Unread};
-use super::{batch, bodies, modern};
+use super::{batch, bodies, event_id, modern};
 use crate::errors;
 use crate::options::Options;
 use crate::request::head::Head;
@@ -280,18 +280,22 @@ impl Gate {
         let resume = head
             .headers
             .get(HeaderName::from_static(header::LAST_EVENT_ID));
-        let resume = resume.and_then(|value| value.to_str().ok()?.parse().ok());
+        let resume = resume.and_then(event_id::last_event);
+        let answers = resume.as_ref().and_then(|last| last.request.clone());
         let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
         self.bind(&at, head, (&principal, who.expires_at), &session);
         let listen = Listen {
             principal: who.principal,
             gateway,
             session: Some(session),
-            resume,
+            resume: resume.map(|last| last.id),
             request: None,
         };
         let reply = self.orchestrator.listen(listen).await?;
-        let response = respond::listening(reply, self.manner("null".into(), Era::Legacy));
+        let response = respond::listening(
+            reply,
+            self.manner(answers.unwrap_or_else(|| "null".into()), Era::Legacy),
+        );
         Ok(self.held(response, (&at, head), &principal))
     }
 

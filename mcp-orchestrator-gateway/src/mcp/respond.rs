@@ -19,6 +19,7 @@ use mcp_orchestrator_core::protocol::Era;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::bodies::BodyMemory;
+use super::event_id;
 use crate::errors;
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -187,6 +188,8 @@ struct Events {
     manner: Manner,
     /// The id of the last event, if events have ids.
     at: Option<EventId>,
+    /// The end of each event's id.
+    suffix: String,
     primed: bool,
     begun: bool,
     ticks: Interval,
@@ -199,10 +202,15 @@ fn events(source: Source, manner: Manner) -> Response {
         Source::Here(reply) => (reply.after, reply.primed),
         Source::Coming(_) | Source::Over => (None, false),
     };
+    let suffix = match at {
+        Some(_) => event_id::suffix(&manner.id),
+        None => String::new(),
+    };
     let events = Events {
         source,
         manner,
         at,
+        suffix,
         primed,
         begun: false,
         ticks,
@@ -251,7 +259,9 @@ impl Events {
         self.begun = true;
         match (self.at, self.primed) {
             (Some(at), true) => {
-                out.put_slice(format!("id: {at}\nretry: {RETRY_MS}\ndata:\n\n").as_bytes());
+                out.put_slice(
+                    format!("id: {at}{}\nretry: {RETRY_MS}\ndata:\n\n", self.suffix).as_bytes(),
+                );
             }
             // A proxy may buffer headers without a body.
             _ => out.put_slice(b":\n\n"),
@@ -299,6 +309,11 @@ impl Events {
                 self.source = Source::Over;
                 self.event(out, message.bytes());
             }
+            // The client's `Last-Event-ID` did not say which request has failed.
+            Some(ReplyItem::Failed(_)) if self.at.is_some() && self.manner.id == "null" => {
+                self.source = Source::Over;
+                return false;
+            }
             Some(ReplyItem::Failed(error)) => {
                 self.source = Source::Over;
                 let body = errors::json(&error, &self.manner.id, self.manner.era);
@@ -317,7 +332,7 @@ impl Events {
     fn event(&self, out: &mut BytesMut, message: &[u8]) {
         out.reserve(message.len() + 48);
         if let Some(at) = self.at {
-            out.put_slice(format!("id: {at}\n").as_bytes());
+            out.put_slice(format!("id: {at}{}\n", self.suffix).as_bytes());
         }
         put_data(out, message);
     }
