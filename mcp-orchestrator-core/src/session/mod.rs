@@ -37,7 +37,7 @@ pub(crate) use self::in_flight::InFlight;
 use self::last_request::LastRequest;
 pub(crate) use self::level::{has_level, severity_of};
 pub(crate) use self::pending_requests::About;
-use self::pending_requests::Asked;
+use self::pending_requests::PendingRequests;
 pub(crate) use self::sealed_id::SealedSession;
 use self::streams::{Event, Streams};
 pub(crate) use self::table::{Adopted, Sessions};
@@ -66,7 +66,7 @@ pub(crate) struct Session {
     pub(crate) kinds: RequestKinds,
     facts: ArcSwap<ClientFacts>,
     calls: Mutex<HashMap<Bytes, CancellationToken>>,
-    asked: Asked,
+    asked: PendingRequests,
     elicitations: Elicitations,
     last_request: LastRequest,
     streams: Arc<Streams>,
@@ -101,7 +101,7 @@ impl Session {
             kinds,
             facts: ArcSwap::from_pointee(sealed.facts),
             calls: Mutex::default(),
-            asked: Asked::default(),
+            asked: PendingRequests::default(),
             elicitations: Elicitations::default(),
             streams: Arc::new(streams),
             handles: Mutex::default(),
