@@ -142,6 +142,20 @@ impl Orchestrator {
         self.inner.router.view(principal, gateway).is_ok()
     }
 
+    /// Returns what a principal sees of a gateway, or `None` if the gateway does not exist for it.
+    pub fn view(
+        &self,
+        principal: &crate::auth::Principal,
+        gateway: &crate::id::GatewayId,
+    ) -> Option<Arc<crate::router::View>> {
+        self.inner.router.view(principal, gateway).ok()
+    }
+
+    /// Returns the names of all gateways, sorted, regardless of who may use them.
+    pub fn gateways(&self) -> Vec<crate::id::GatewayId> {
+        self.inner.router.gateways()
+    }
+
     /// Returns a configured server.
     pub fn server(&self, id: &crate::id::ServerId) -> Option<Arc<ServerSpec>> {
         let server = self.inner.pool.server(id)?;

@@ -260,8 +260,8 @@ impl ViewEntry {
 /// Decides where calls go and what each principal sees. Methods must not block; they decide on a snapshot.
 ///
 /// # Contract
-/// `route` returns a server only if `view` for the same principal and gateway shows it. Every implementation must pass
-/// the suite in [`crate::testing::router`].
+/// `route` returns a server only if `view` for the same principal and gateway shows it, and `gateways` names every
+/// gateway that has a view. Every implementation must pass the suite in [`crate::testing::router`].
 pub trait Router: fmt::Debug + Send + Sync + 'static {
     /// Returns the route of this principal's call.
     ///
@@ -274,4 +274,7 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`NoRoute::Gateway`] if the gateway does not exist or the principal may not use it.
     fn view(&self, principal: &Principal, gateway: &GatewayId) -> Result<Arc<View>, NoRoute>;
+
+    /// Returns the names of all gateways, sorted. It grants nothing: `view` decides which of them exist for a principal.
+    fn gateways(&self) -> Vec<GatewayId>;
 }

@@ -11,6 +11,7 @@ use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::config::{Loaded, Settings, load};
 use mcp_orchestrator_core::id::ServerId;
 use mcp_orchestrator_core::orchestrator::Orchestrator;
+use mcp_orchestrator_core::router::Router as _;
 use mcp_orchestrator_core::runtime::{LogOptions, LogSource};
 use mcp_orchestrator_core::{Error, ErrorKind};
 use mcp_orchestrator_gateway::control::wire::{
