@@ -7,7 +7,7 @@ use super::{Lists, NAMED, Snapshot};
 use crate::auth::Principal;
 use crate::id::Alias;
 use crate::limits::MAX_CONFLICTS;
-use crate::router::{Hints, ItemKind, View, is_ui};
+use crate::router::{Hints, ItemKind, View, may_be_changed};
 
 /// An item that several servers of a gateway list to one principal under the same name, or a template of one server
 /// that matches URIs of any scheme.
@@ -70,8 +70,8 @@ impl Lists {
                     .into_iter()
                     .flatten()
                 {
-                    // Addresses of user interfaces are told apart for clients.
-                    if kind == ItemKind::Resource && is_ui(name) {
+                    // Addresses of user interfaces and skills are told apart for clients.
+                    if kind == ItemKind::Resource && may_be_changed(name) {
                         continue;
                     }
                     if entry.shows(kind, name, || {
