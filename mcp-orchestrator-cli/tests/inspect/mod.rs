@@ -4,6 +4,7 @@
 
 mod completions;
 mod configuration;
+mod extensions;
 mod unsaid;
 
 use serde_json::json;

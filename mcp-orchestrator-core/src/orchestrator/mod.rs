@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 pub use self::builder::Builder;
 use self::calls::begin::CallInProgress;
+pub use self::calls::extensions::UnannouncedExtension;
 pub use self::credentials::changes::{Leftover, PendingRemoval};
 pub use self::operator::explain::Explanation;
 pub use self::operator::instances::{InstanceInfo, InstanceState};

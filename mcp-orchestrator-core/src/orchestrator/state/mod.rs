@@ -78,6 +78,7 @@ pub(super) struct Inner {
     pub(super) logs: LogBook,
     pub(super) seen: instance_history::InstanceHistory,
     pub(super) told: conflict_log::ConflictLog,
+    pub(super) logged: conflict_log::LoggedFacts,
     pub(super) metrics: Arc<Metrics>,
     pub(super) no_credential: Arc<Credential>,
     pub(super) session_idle: Duration,
