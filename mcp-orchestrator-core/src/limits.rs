@@ -259,6 +259,8 @@ limits! {
     OUTBOUND_TLS_TIMEOUT: Time = Duration::from_secs(15);
     /// Time to connect to a server or an issuer, over all its addresses.
     OUTBOUND_CONNECT_TIMEOUT: Time = Duration::from_secs(15);
+    /// Connection checks of remote servers that run at the same time.
+    MAX_CONNECTION_CHECKS: Count = 16;
     /// Cancellations and answers in transit to one endpoint. As many more may wait.
     MAX_CHORES: Count = 1024;
     /// Timeout of a cancellation.

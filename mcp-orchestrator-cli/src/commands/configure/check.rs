@@ -115,7 +115,7 @@ impl Found {
             Vec::new()
         };
         self.runs = true;
-        self.instances = client.instances().await?;
+        self.instances = client.checked_instances().await?;
         self.add(failures);
         self.conflicts = client.conflicts().await?;
         Ok(())

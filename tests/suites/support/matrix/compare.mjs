@@ -19,7 +19,12 @@ function sorted(value) {
 }
 
 // Names of files that a browser's server writes have the time in them.
-const text = (value) => JSON.stringify(sorted(value))?.replaceAll(/\d{4}-\d\d-\d\dT[\d-]+Z/g, 'TIME');
+const timeless = (value) => JSON.stringify(sorted(value))?.replaceAll(/\d{4}-\d\d-\d\dT[\d-]+Z/g, 'TIME');
+
+// One process serves all clients of the newer era that a principal has. It is told of no roots, since servers ask for
+// roots once and keep them; a browser's server then makes its paths relative to its own folder.
+const isModern = /^(go|fastmcp-4)$|-(auto|modern)$/.test(client);
+const text = (value) => (isModern ? timeless(value)?.replaceAll(/(\.\.\/)+(?=[^"]*\/browser\/)/g, '../') : timeless(value));
 
 // A merged list, cut to what one server lists, under the server's own names.
 function unprefixed(mine, server, theirs) {
@@ -35,9 +40,12 @@ function unprefixed(mine, server, theirs) {
 const ROOTS = 'get-roots-list';
 const ASKING = /^(get-roots-list|trigger-.*(elicitation|sampling).*)$/;
 
+// In the newer era HTTP's status of an unknown method is 404, of which the npm client makes a code of its own.
+const code = ({ error }) => (error?.code === 'CLIENT_HTTP_NOT_IMPLEMENTED' ? -32601 : error?.code);
+
 function listed(mine, theirs, server) {
   // What a server lacks is refused by the same code; among others it is just not there.
-  if (theirs.error) return way === 'alone' ? [mine.error?.code, theirs.error.code] : ['', ''];
+  if (theirs.error) return way === 'alone' ? [code(mine), code(theirs)] : ['', ''];
   const own = unprefixed(mine, server, theirs);
   if (!Array.isArray(own)) return [own, theirs];
   const known = (item) => !ASKING.test(item.name) || theirs.some((one) => one.name === item.name);
