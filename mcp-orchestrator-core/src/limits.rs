@@ -107,6 +107,14 @@ limits! {
     MAX_CLIENT_INFO_LEN: Bytes = 4 * 1024;
     /// Size of a legacy client's `capabilities`, kept with its session.
     MAX_CAPABILITIES_LEN: Bytes = 16 * 1024;
+    /// Length of a session id.
+    MAX_SESSION_ID_LEN: Bytes = 1024;
+    /// Size of the client's info and capabilities that a session id contains.
+    MAX_SEALED_FACTS_LEN: Bytes = 640;
+    /// Age of a session id that another process than the one that opened the session still accepts.
+    MAX_SESSION_ID_AGE: Time = Duration::from_hours(7 * 24);
+    /// Continued sessions that ended, and whose ids are refused.
+    MAX_ENDED_SESSIONS: Count = 100_000;
     /// Events kept for one stream of a session.
     MAX_EVENTS_PER_STREAM: Count = 256;
     /// Bytes of events kept for one stream of a session, in addition to its newest event.

@@ -26,6 +26,8 @@ mcp_orchestrator_core::limits! {
     MAX_HEAD_LEN: Bytes = 64 << 10;
     /// The headers of a request over HTTP/1.
     MAX_HEADERS: Count = 100;
+    /// Length of a request's id that is part of the event ids of its stream.
+    MAX_EVENT_REQUEST_ID_LEN: Bytes = 96;
     /// Concurrent requests on one HTTP/2 connection.
     MAX_HTTP2_STREAMS: Count = 128;
     /// Requests that an HTTP/2 client resets before they are accepted.

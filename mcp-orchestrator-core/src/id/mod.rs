@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::owner::{InvalidOwner, Owner, OwnerKind};
+use crate::limits::MAX_SESSION_ID_LEN;
 
 /// Why a text is not a valid name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -183,8 +184,8 @@ fn visible_short(text: &str) -> Result<(), &'static str> {
 }
 
 fn visible_ascii(text: &str) -> Result<(), &'static str> {
-    if text.is_empty() || text.len() > 255 {
-        return Err("it must have 1 to 255 characters");
+    if text.is_empty() || text.len() > MAX_SESSION_ID_LEN {
+        return Err("it must have 1 to 1024 characters");
     }
     // Without an early exit, so that many bytes are compared at once.
     let visible = |ok, b| ok & (0x21..=0x7e).contains(&b);

@@ -1,11 +1,10 @@
 //! The end of sessions and of the orchestrator.
 
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
 use super::state::{Inner, Orchestrator};
 use crate::pool::Ending;
-use crate::session::Session;
 
 /// Interval at which idle sessions are ended.
 const SWEEP: Duration = Duration::from_secs(15);
@@ -61,17 +60,6 @@ impl Orchestrator {
             let closed = tokio::task::spawn_blocking(move || audit.close());
             // An unresponsive disk must not block shutdown.
             let _ = tokio::time::timeout(AUDIT_CLOSES, closed).await;
-        }
-    }
-}
-
-impl Inner {
-    /// Ends a legacy session with its subscriptions and its own instances.
-    pub(super) fn end_session(self: &Arc<Self>, session: &Arc<Session>) {
-        if self.sessions.remove(&session.id).is_some() {
-            session.end();
-            self.unsubscribe(session.party);
-            self.pool.end_scope(&session.scope);
         }
     }
 }

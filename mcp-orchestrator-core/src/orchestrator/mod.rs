@@ -14,6 +14,7 @@ mod lists;
 mod notifications;
 mod operator;
 mod params;
+mod sessions;
 mod state;
 mod subscriptions;
 mod tasks;
@@ -115,7 +116,7 @@ impl Orchestrator {
         gateway: &crate::id::GatewayId,
         id: &SessionId,
     ) -> Result<&'static str> {
-        let session = self.inner.sessions.get(id, principal, gateway)?;
+        let session = self.inner.session(id, principal, gateway)?;
         Ok(session.version())
     }
 
@@ -129,9 +130,7 @@ impl Orchestrator {
         gateway: &crate::id::GatewayId,
         id: &SessionId,
     ) -> Result<()> {
-        let session = self.inner.sessions.get(id, principal, gateway)?;
-        self.inner.end_session(&session);
-        Ok(())
+        self.inner.end_session_of(id, principal, gateway)
     }
 
     /// Returns `true` if the gateway exists for this principal.

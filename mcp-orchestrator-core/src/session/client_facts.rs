@@ -27,7 +27,7 @@ pub(crate) fn declared(head: &ParamsHead<'_>) -> Result<ClientFacts> {
         return Err(Error::new(ErrorKind::InvalidParams, text));
     }
     let info = if info.len() > MAX_CLIENT_INFO_LEN {
-        shortened(info)
+        shortened(info, MAX_CLIENT_NAME_LEN)
     } else {
         info.to_owned()
     };
@@ -38,12 +38,13 @@ pub(crate) fn declared(head: &ParamsHead<'_>) -> Result<ClientFacts> {
     })
 }
 
-/// Reduces a `clientInfo` to the members that identify the client. Icons are what makes it long.
-fn shortened(info: &str) -> String {
+/// Reduces a `clientInfo` to the members that identify the client, each with at most `max_len` bytes. Icons are what
+/// makes it long.
+pub(super) fn shortened(info: &str, max_len: usize) -> String {
     let members = Members::read(info).unwrap_or_default();
     let word = |name: &str| {
         let word = members.get(name).and_then(text)?;
-        Some(word[..word.floor_char_boundary(MAX_CLIENT_NAME_LEN)].to_owned())
+        Some(word[..word.floor_char_boundary(max_len)].to_owned())
     };
     let mut short = json!({
         "name": word("name").unwrap_or_else(|| "unknown".to_owned()),

@@ -98,6 +98,15 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// Creates a log whose first event has the number after `last`.
+    pub(super) fn from(last: u64) -> Self {
+        Self {
+            next: last,
+            read: last,
+            ..Self::default()
+        }
+    }
+
     /// Adds an event. The newest event is kept regardless of its size.
     pub(super) fn push(&mut self, event: Event, kept: &mut Kept) {
         self.next += 1;

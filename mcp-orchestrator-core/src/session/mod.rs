@@ -11,6 +11,7 @@ mod last_request;
 mod level;
 mod named;
 mod pending_requests;
+mod sealed_id;
 mod streams;
 mod table;
 
@@ -23,26 +24,25 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use foldhash::HashMap;
-use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub(crate) use self::capabilities::{RequestKinds, required_capability};
 pub(crate) use self::client_facts::declared;
 use self::elicitations::Elicitations;
-pub(crate) use self::event_log::EventBytes;
+use self::event_log::EventBytes;
 pub(crate) use self::in_flight::InFlight;
 use self::last_request::LastRequest;
 pub(crate) use self::level::{has_level, severity_of};
 pub(crate) use self::pending_requests::About;
-use self::pending_requests::Asked;
+use self::pending_requests::PendingRequests;
+pub(crate) use self::sealed_id::SealedSession;
 use self::streams::{Event, Streams};
-pub(crate) use self::table::Sessions;
+pub(crate) use self::table::{Adopted, Sessions};
 use crate::auth::Principal;
-use crate::call::{EventId, Reply, ReplyItem, ServerRequest};
+use crate::call::{ReplyItem, ServerRequest};
 use crate::id::{GatewayId, SessionId};
 use crate::jsonrpc::Message;
 use crate::pool::{Caller, Handle};
@@ -60,11 +60,13 @@ pub(crate) struct Session {
     pub(crate) party: Party,
     /// Scope of the instances that belong to this session only.
     pub(crate) scope: Scope,
+    /// The process that opened the session.
+    opened_by: u64,
     version: &'static str,
     pub(crate) kinds: RequestKinds,
     facts: ArcSwap<ClientFacts>,
     calls: Mutex<HashMap<Bytes, CancellationToken>>,
-    asked: Asked,
+    asked: PendingRequests,
     elicitations: Elicitations,
     last_request: LastRequest,
     streams: Arc<Streams>,
@@ -80,30 +82,28 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(
-        principal: Arc<Principal>,
-        gateway: GatewayId,
+    fn new(
+        (id, sealed): (SessionId, SealedSession),
+        (principal, gateway): (Arc<Principal>, GatewayId),
         party: Party,
-        version: &'static str,
-        facts: ClientFacts,
-        bytes: EventBytes,
+        streams: Streams,
     ) -> Self {
-        let id = SessionId::new(crate::seal::random_text(32)).expect("base64url is visible ASCII");
-        let kinds = RequestKinds::of(&facts.capabilities);
+        let kinds = RequestKinds::of(&sealed.facts.capabilities);
         Self {
             id,
             last_request: LastRequest::new(Arc::clone(&principal)),
             principal,
             gateway,
             party,
-            scope: Scope::Session(crate::seal::random_text(9).into()),
-            version,
+            scope: sealed.scope(),
+            opened_by: sealed.process,
+            version: sealed.version,
             kinds,
-            facts: ArcSwap::from_pointee(facts),
+            facts: ArcSwap::from_pointee(sealed.facts),
             calls: Mutex::default(),
-            asked: Asked::default(),
+            asked: PendingRequests::default(),
             elicitations: Elicitations::default(),
-            streams: Arc::new(Streams::counted_in(bytes)),
+            streams: Arc::new(streams),
             handles: Mutex::default(),
             born: Instant::now(),
             last_use: AtomicU64::new(0),
@@ -300,52 +300,6 @@ impl Session {
         if let Some(event) = self.event(item) {
             self.streams.push_general(event);
         }
-    }
-
-    /// Keeps a reply for this client: it continues if the client's connection breaks, and can be resumed.
-    pub(crate) fn keep(
-        self: &Arc<Self>,
-        mut reply: Reply,
-        in_flight: InFlight,
-        tasks: &TaskTracker,
-    ) -> Reply {
-        let number = self.streams.open();
-        let session = Arc::clone(self);
-        let (cancelled, mut in_flight) = (in_flight.token.clone(), Some(in_flight));
-        tasks.spawn(async move {
-            loop {
-                let item = tokio::select! {
-                    item = reply.next() => item,
-                    () = cancelled.cancelled() => None,
-                };
-                let Some(item) = item else { break };
-                if matches!(item, ReplyItem::Response(_) | ReplyItem::Failed(_)) {
-                    // Before the client can receive it, because it may reuse the id from then on.
-                    in_flight = None;
-                }
-                if let Some(event) = session.event(item) {
-                    session.streams.push(number, event);
-                }
-            }
-            drop(in_flight);
-            session.streams.finish(number);
-        });
-        self.read(EventId {
-            stream: number,
-            seq: 0,
-        })
-    }
-
-    /// Returns a stream of the events after this one.
-    pub(crate) fn read(&self, after: EventId) -> Reply {
-        let items = Streams::read(&self.streams, after).boxed();
-        Reply::resumable(items, after, self.is_primed())
-    }
-
-    /// Opens the stream of messages that belong to no call. Ends one that is already open.
-    pub(crate) fn listen(&self) -> Reply {
-        let (after, events) = Streams::listen(&self.streams);
-        Reply::resumable(events.boxed(), after, self.is_primed())
     }
 
     /// Closes the stream of messages that belong to no call, now and whenever it is opened.

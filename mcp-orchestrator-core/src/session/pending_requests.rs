@@ -16,14 +16,14 @@ use crate::transport::progress_token;
 
 /// The open requests of one session.
 #[derive(Debug)]
-pub(super) struct Asked {
-    open: Mutex<HashMap<u64, Question>>,
+pub(super) struct PendingRequests {
+    open: Mutex<HashMap<u64, PendingRequest>>,
     next: AtomicU64,
     tasks: ClientTasks,
 }
 
 #[derive(Debug)]
-struct Question {
+struct PendingRequest {
     about: About,
     /// The server's own progress token, as JSON. The client gets the number of the request instead, because two servers
     /// may choose the same token.
@@ -40,7 +40,7 @@ pub(crate) struct About {
     pub(crate) method: Box<str>,
 }
 
-impl Default for Asked {
+impl Default for PendingRequests {
     fn default() -> Self {
         Self {
             open: Mutex::default(),
@@ -50,7 +50,7 @@ impl Default for Asked {
     }
 }
 
-impl Asked {
+impl PendingRequests {
     /// Registers a request and returns it with an id and a progress token of this session. Returns `None`, which refuses
     /// it, if too many are open or it is about a task that the client did not make for this instance.
     pub(super) fn ask(&self, request: ServerRequest) -> Option<Message> {
@@ -76,7 +76,7 @@ impl Asked {
             splice.replace(span, own);
             token
         });
-        let question = Question {
+        let question = PendingRequest {
             about,
             progress,
             answer,

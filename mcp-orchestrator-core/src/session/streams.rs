@@ -1,5 +1,7 @@
 //! Event streams to a session's client, kept for a while so that a broken stream can be resumed.
 
+mod replies;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -64,10 +66,13 @@ impl Inner {
 }
 
 impl Streams {
-    /// Creates streams and counts their size towards `all`.
-    pub(super) fn counted_in(all: EventBytes) -> Self {
+    /// Creates streams and counts their size towards `all`. Streams and the events of the general stream are numbered
+    /// from `first`.
+    pub(super) fn counted_in(all: EventBytes, first: u64) -> Self {
         let inner = Inner {
             kept: Kept::of(all),
+            next: first,
+            logs: HashMap::from([(GENERAL, Log::from(first))]),
             ..Inner::default()
         };
         Self {
@@ -121,6 +126,11 @@ impl Streams {
     pub(super) fn close_general(&self) {
         self.inner.lock().logs.entry(GENERAL).or_default().done = true;
         self.news.notify_waiters();
+    }
+
+    /// Returns `true` if the stream is known.
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.inner.lock().logs.contains_key(&number)
     }
 
     /// Returns `true` if any stream has a reader.

@@ -1,11 +1,16 @@
 //! All sessions, in shards so that lookups do not share one lock.
 
+mod ended;
+
 use std::hash::BuildHasher as _;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use self::ended::EndedSessions;
+use super::sealed_id::{IdKey, SealedSession, id_key};
+use super::streams::Streams;
 use super::{EventBytes, Session};
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
@@ -20,10 +25,25 @@ const SHARDS: usize = 32;
 /// `Retry-After` of a principal that has too many sessions.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
+type Shard = RwLock<HashMap<IdKey, Arc<Session>>>;
+
+/// The outcome of the attempt to continue a session of another process.
+pub(crate) enum Adopted {
+    /// It continues. If its principal was at the limit, another session must end.
+    New {
+        session: Arc<Session>,
+        displaced: Option<Arc<Session>>,
+    },
+    /// It had been continued already.
+    Known(Arc<Session>),
+    /// It was continued, and has ended.
+    Ended,
+}
+
 /// All sessions.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    shards: [RwLock<HashMap<SessionId, Arc<Session>>>; SHARDS],
+    shards: [Shard; SHARDS],
     hasher: RandomState,
     count: AtomicUsize,
     limit: usize,
@@ -32,6 +52,9 @@ pub(crate) struct Sessions {
     principals: Mutex<HashMap<PrincipalId, Vec<Arc<Session>>>>,
     event_bytes: EventBytes,
     next_party: AtomicU64,
+    /// Identifies this process in the ids of its sessions.
+    process: u64,
+    ended: Mutex<EndedSessions>,
     parties: RwLock<HashMap<Party, Weak<Session>>>,
 }
 
@@ -47,11 +70,38 @@ impl Sessions {
             event_bytes: EventBytes::default(),
             // 0 is the engine itself.
             next_party: AtomicU64::new(1),
+            process: getrandom::u64().expect("the system has a source of randomness"),
+            ended: Mutex::default(),
             parties: RwLock::default(),
         }
     }
 
-    fn shard(&self, id: &SessionId) -> &RwLock<HashMap<SessionId, Arc<Session>>> {
+    /// Returns the number that identifies this process in the ids of its sessions.
+    pub(crate) fn process(&self) -> u64 {
+        self.process
+    }
+
+    /// Returns `true` if this process opened the session.
+    pub(crate) fn is_own(&self, sealed: &SealedSession) -> bool {
+        sealed.process == self.process
+    }
+
+    /// Creates a session, which is not in the table yet.
+    pub(crate) fn create(
+        &self,
+        (id, sealed): (SessionId, SealedSession),
+        caller: (Arc<Principal>, GatewayId),
+    ) -> Session {
+        // An event number of another process must not be mistaken for one of this process, which come later.
+        let first = match self.is_own(&sealed) {
+            true => 0,
+            false => micros_since_epoch(),
+        };
+        let streams = Streams::counted_in(self.event_bytes.clone(), first);
+        Session::new((id, sealed), caller, self.party(), streams)
+    }
+
+    fn shard(&self, id: &IdKey) -> &Shard {
         let hash = self.hasher.hash_one(id);
         &self.shards[usize::try_from(hash % SHARDS as u64).unwrap_or_default()]
     }
@@ -65,11 +115,6 @@ impl Sessions {
     pub(crate) fn limit_per_principal(&self, most: Option<NonZeroUsize>) {
         let most = most.map_or(0, NonZeroUsize::get);
         self.own_limit.store(most, Ordering::Relaxed);
-    }
-
-    /// Returns the counter of the event bytes of all sessions.
-    pub(crate) fn event_bytes(&self) -> EventBytes {
-        self.event_bytes.clone()
     }
 
     fn principals(&self) -> MutexGuard<'_, HashMap<PrincipalId, Vec<Arc<Session>>>> {
@@ -144,36 +189,67 @@ impl Sessions {
         self.parties
             .write()
             .insert(session.party, Arc::downgrade(session));
-        let shard = self.shard(&session.id);
-        shard
-            .write()
-            .insert(session.id.clone(), Arc::clone(session));
+        if let Some(key) = id_key(&session.id) {
+            self.shard(&key).write().insert(key, Arc::clone(session));
+        }
         Ok(())
     }
 
-    /// Returns the session if it belongs to this principal and gateway. A session of another principal reads as not
-    /// found.
+    /// Adds a session of another process, unless it was added before.
+    pub(crate) fn adopt(&self, session: Arc<Session>) -> Result<Adopted> {
+        let Some(key) = id_key(&session.id) else {
+            return Ok(Adopted::Ended);
+        };
+        // Held until the session is in the table, so that requests that arrive together get one session.
+        let ended = self.ended.lock();
+        if ended.contains(&key) {
+            return Ok(Adopted::Ended);
+        }
+        let known = self.shard(&key).read().get(&key).cloned();
+        if let Some(known) = known {
+            return Ok(Adopted::Known(known));
+        }
+        let displaced = self.insert(&session)?;
+        Ok(Adopted::New { session, displaced })
+    }
+
+    /// Refuses the id of a session that another process opened from now on. Returns `false` if it is refused already.
+    pub(crate) fn refuse(&self, id: &SessionId) -> bool {
+        let Some(key) = id_key(id) else { return false };
+        let mut ended = self.ended.lock();
+        let is_new = !ended.contains(&key);
+        ended.add(key);
+        is_new
+    }
+
+    /// Returns the session if it is in the table and belongs to this principal and gateway.
     pub(crate) fn get(
         &self,
         id: &SessionId,
         principal: &Principal,
         gateway: &GatewayId,
-    ) -> Result<Arc<Session>> {
-        let shard = self.shard(id).read();
-        let found = shard.get(id).filter(|session| {
-            session.principal.id == principal.id
+    ) -> Option<Arc<Session>> {
+        let key = id_key(id)?;
+        let shard = self.shard(&key).read();
+        let found = shard.get(&key).filter(|session| {
+            session.id == *id
+                && session.principal.id == principal.id
                 && session.principal.kind == principal.kind
                 && session.gateway == *gateway
         });
-        found
-            .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::SessionNotFound, "no such session"))
+        found.cloned()
     }
 
     /// Removes a session.
     pub(crate) fn remove(&self, id: &SessionId) -> Option<Arc<Session>> {
-        let removed = self.shard(id).write().remove(id);
+        let key = id_key(id)?;
+        let mut ended = self.ended.lock();
+        let removed = self.shard(&key).write().remove(&key);
         if let Some(session) = &removed {
+            if session.opened_by != self.process {
+                ended.add(key);
+            }
+            drop(ended);
             self.count.fetch_sub(1, Ordering::AcqRel);
             self.left(session);
             self.parties.write().remove(&session.party);
@@ -198,4 +274,9 @@ impl Sessions {
     pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
+}
+
+fn micros_since_epoch() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_micros()).unwrap_or_default()
 }

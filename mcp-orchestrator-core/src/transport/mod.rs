@@ -113,7 +113,7 @@ impl<'a> Outgoing<'a> {
 }
 
 /// What a legacy client declared at `initialize`, as raw JSON.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClientFacts {
     /// `clientInfo`.
     pub(crate) info: String,

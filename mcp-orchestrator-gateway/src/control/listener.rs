@@ -65,8 +65,8 @@ async fn enter(State(state): State<ListenerState>, request: Request, next: Next)
     };
     let (asked, admin) = (parts.clone(), actor.admin);
     let principal = Arc::clone(&actor.principal);
-    let mut room = state.admission.bodies.room(&principal);
-    let body = match bodies::read(&parts, body, MAX_BODY_LEN, Some(&mut room)).await {
+    let mut reservation = state.admission.bodies.reservation(&principal);
+    let body = match bodies::read(&parts, body, MAX_BODY_LEN, Some(&mut reservation)).await {
         Ok(body) => body,
         Err(error) => return refused(error),
     };

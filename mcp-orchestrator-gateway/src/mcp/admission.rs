@@ -140,7 +140,7 @@ impl Admission {
     {
         let lost = lost(self.clone(), parts.clone(), Box::new(check));
         response.map(|body| {
-            Body::new(Guarded {
+            Body::new(GuardedBody {
                 body: Some(body),
                 lost: Box::pin(lost),
                 unread: (self.responses.clone(), Arc::clone(principal)),
@@ -230,14 +230,14 @@ async fn lost(admission: Admission, parts: Parts, check: Box<Check>) {
 }
 
 /// A body that ends early when access is lost.
-struct Guarded {
+struct GuardedBody {
     body: Option<Body>,
     lost: BoxFuture<'static, ()>,
     /// Counts the bytes that the client has not read.
     unread: (BodyMemory, Arc<Principal>),
 }
 
-impl Guarded {
+impl GuardedBody {
     /// Counts a frame until it is written. Returns `None` if too much is unread.
     fn count(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
         let data = match frame.into_data() {
@@ -255,7 +255,7 @@ impl Guarded {
     }
 }
 
-impl HttpBody for Guarded {
+impl HttpBody for GuardedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

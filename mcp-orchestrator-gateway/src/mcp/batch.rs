@@ -20,7 +20,7 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 use serde_json::value::RawValue;
 
 use super::invalid::{no_session, not_a_message};
-use super::respond::{self, Manner, Unread};
+use super::respond::{self, ReplyFormat, Unread};
 use crate::limits::MAX_BATCH_LEN;
 
 /// The sender of a batch, its gateway and its session.
@@ -44,7 +44,7 @@ pub(crate) fn is_batch(body: &[u8]) -> bool {
 pub(crate) async fn answer(
     sender: Sender,
     body: Bytes,
-    manner: Manner,
+    format: ReplyFormat,
     unread: Unread<'_>,
 ) -> Result<Response> {
     let members = members(&body)?;
@@ -82,7 +82,7 @@ pub(crate) async fn answer(
     let answers = answers
         .into_iter()
         .map(async |(id, answer)| (id, answer.await));
-    respond::batch(join_all(answers).await, manner, unread)
+    respond::batch(join_all(answers).await, format, unread)
 }
 
 /// Splits a batch into its members without copying them.

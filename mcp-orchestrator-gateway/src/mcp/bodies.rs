@@ -47,7 +47,7 @@ struct Taken {
 
 /// The memory that one body takes, released on drop.
 #[derive(Debug)]
-pub(crate) struct Room<'a> {
+pub(crate) struct Reservation<'a> {
     memory: &'a BodyMemory,
     principal: &'a Principal,
     taken: usize,
@@ -102,9 +102,9 @@ impl BodyMemory {
         if bytes.len() <= UNCOUNTED_BODY_LEN {
             return Ok(bytes);
         }
-        let mut room = self.room(principal);
-        room.take(bytes.len())?;
-        Ok(room.keep(bytes))
+        let mut reservation = self.reservation(principal);
+        reservation.take(bytes.len())?;
+        Ok(reservation.keep(bytes))
     }
 
     fn release(&self, principal: &str, len: usize) {
@@ -119,8 +119,8 @@ impl BodyMemory {
     }
 
     /// Creates an empty reservation for a body of this principal.
-    pub(crate) fn room<'a>(&'a self, principal: &'a Principal) -> Room<'a> {
-        Room {
+    pub(crate) fn reservation<'a>(&'a self, principal: &'a Principal) -> Reservation<'a> {
+        Reservation {
             memory: self,
             principal,
             taken: 0,
@@ -128,7 +128,7 @@ impl BodyMemory {
     }
 }
 
-impl Room<'_> {
+impl Reservation<'_> {
     /// Raises the reservation to `len` bytes. A body larger than a limit is accepted if no other counts towards it.
     fn take(&mut self, len: usize) -> Result<()> {
         if len <= UNCOUNTED_BODY_LEN || len <= self.taken {
@@ -183,7 +183,7 @@ impl Drop for Kept {
     }
 }
 
-impl Drop for Room<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if self.taken > 0 {
             self.memory.release(self.principal.id.as_str(), self.taken);
@@ -196,7 +196,7 @@ fn full(what: &str) -> Error {
     Error::new(ErrorKind::Overloaded, text).with_retry_after(RETRY_AFTER)
 }
 
-/// Reads the whole body, within `limit`. If `room` is given, a body of more than [`UNCOUNTED_BODY_LEN`] is reserved in
+/// Reads the whole body, within `limit`. If `reservation` is given, a body of more than [`UNCOUNTED_BODY_LEN`] is reserved in
 /// it, and the returned bytes keep the reservation.
 ///
 /// # Errors
@@ -206,7 +206,7 @@ pub(crate) async fn read<B>(
     parts: &Parts,
     mut body: B,
     limit: usize,
-    mut room: Option<&mut Room<'_>>,
+    mut reservation: Option<&mut Reservation<'_>>,
 ) -> Result<Bytes>
 where
     B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Unpin,
@@ -234,8 +234,8 @@ where
             if so_far > limit {
                 return Err(too_large());
             }
-            if let Some(room) = &mut room {
-                room.take(length.unwrap_or(so_far).max(so_far))?;
+            if let Some(reservation) = &mut reservation {
+                reservation.take(length.unwrap_or(so_far).max(so_far))?;
             }
             let whole = whole.get_or_insert_with(|| {
                 let mut whole = BytesMut::with_capacity(length.unwrap_or(so_far).min(limit));
@@ -249,8 +249,8 @@ where
         }
     }
     let whole = whole.map_or(first, BytesMut::freeze);
-    Ok(match room {
-        Some(room) => room.keep(whole),
+    Ok(match reservation {
+        Some(reservation) => reservation.keep(whole),
         None => whole,
     })
 }
@@ -278,10 +278,10 @@ mod tests {
         let users: Vec<_> = (0..9).map(|n| user(&format!("u{n}"))).collect();
         let ann = &users[0];
         let half = MAX_BODY_MEMORY_PER_PRINCIPAL / 2;
-        let (mut one, mut two) = (memory.room(ann), memory.room(ann));
+        let (mut one, mut two) = (memory.reservation(ann), memory.reservation(ann));
         one.take(half).unwrap();
         two.take(half).unwrap();
-        let mut three = memory.room(ann);
+        let mut three = memory.reservation(ann);
         let refused = three.take(UNCOUNTED_BODY_LEN + 1).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Overloaded);
         assert!(refused.retry_after().is_some());
@@ -293,9 +293,9 @@ mod tests {
         assert!(memory.taken.lock().by_principal.is_empty());
 
         let fits = MAX_BODY_MEMORY / MAX_BODY_MEMORY_PER_PRINCIPAL;
-        let mut rooms: Vec<_> = users.iter().map(|user| memory.room(user)).collect();
-        for room in &mut rooms[..fits] {
-            room.take(MAX_BODY_MEMORY_PER_PRINCIPAL).unwrap();
+        let mut rooms: Vec<_> = users.iter().map(|user| memory.reservation(user)).collect();
+        for reservation in &mut rooms[..fits] {
+            reservation.take(MAX_BODY_MEMORY_PER_PRINCIPAL).unwrap();
         }
         assert!(
             rooms[fits]
@@ -310,7 +310,7 @@ mod tests {
     fn body_larger_than_the_budget_is_accepted_one_at_a_time() {
         let memory = BodyMemory::new(Bodies::Requests);
         let ann = user("ann");
-        let (mut one, mut two) = (memory.room(&ann), memory.room(&ann));
+        let (mut one, mut two) = (memory.reservation(&ann), memory.reservation(&ann));
         one.take(2 * MAX_BODY_MEMORY).unwrap();
         assert!(two.take(UNCOUNTED_BODY_LEN + 1).is_err());
         drop(one);

@@ -17,8 +17,8 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use super::admission::Admission;
 use super::invalid::{no_session, not_a_message};
-use super::respond::{self, Manner, Unread};
-use super::{batch, bodies, modern};
+use super::respond::{self, ReplyFormat, Unread};
+use super::{batch, bodies, event_id, modern};
 use crate::errors;
 use crate::options::Options;
 use crate::request::head::Head;
@@ -39,16 +39,16 @@ pub(crate) struct Gate {
     clippy::large_enum_variant,
     reason = "the large one is what nearly all requests are"
 )]
-enum Asked<'a> {
+enum Answer<'a> {
     /// A request of a legacy client.
-    Call(Call, Manner),
+    Call(Call, ReplyFormat),
     /// Everything else, boxed so that it does not enlarge the future of every call.
     Other(BoxFuture<'a, Result<Response>>),
 }
 
 /// Wraps an immediate response.
-fn answer(response: Response) -> Asked<'static> {
-    Asked::Other(Box::pin(std::future::ready(Ok(response))))
+fn immediate(response: Response) -> Answer<'static> {
+    Answer::Other(Box::pin(std::future::ready(Ok(response))))
 }
 
 impl Gate {
@@ -87,9 +87,9 @@ impl Gate {
         let mut who = self.who(gateway, head).await?;
         let principal = Arc::clone(&who.principal);
         validate::media_types(head)?;
-        let mut room = self.admission.bodies.room(&principal);
+        let mut reservation = self.admission.bodies.reservation(&principal);
         let limit = self.options.max_body_bytes;
-        let body = bodies::read(head, body, limit, Some(&mut room)).await?;
+        let body = bodies::read(head, body, limit, Some(&mut reservation)).await?;
         let body = validate::strip_mark(body);
         if self.admission.count() != seen {
             // Access may have changed while the body arrived.
@@ -99,7 +99,7 @@ impl Gate {
         let expires_at = who.expires_at;
         let response = match self.read(gateway, head, who, (body, seen))? {
             // A session's call returns its reply early: as a stream if the response is slow.
-            Asked::Call(call, manner) => {
+            Answer::Call(call, format) => {
                 let answer = self.orchestrator.call(call).await;
                 if let Ok(Reply {
                     session: Some(id), ..
@@ -111,9 +111,9 @@ impl Gate {
                         self.orchestrator.check_access();
                     }
                 }
-                respond::answered(answer, manner, self.unread(&principal))
+                respond::reply(answer, format, self.unread(&principal))
             }
-            Asked::Other(answer) => answer.await?,
+            Answer::Other(answer) => answer.await?,
         };
         Ok(self.held(response, (gateway, head), &principal))
     }
@@ -125,19 +125,25 @@ impl Gate {
         head: &'a Head<'a>,
         who: Authenticated,
         (body, seen): (Bytes, u64),
-    ) -> Result<Asked<'a>> {
+    ) -> Result<Answer<'a>> {
         let gateway = gateway.clone();
         if batch::is_batch(&body) && !is_modern(head) {
-            return Ok(Asked::Other(Box::pin(self.batch(gateway, head, who, body))));
+            return Ok(Answer::Other(Box::pin(
+                self.batch(gateway, head, who, body),
+            )));
         }
         let message = Message::parse(body).map_err(not_a_message)?;
         match modern::era(head, &message) {
             Ok(Era::Modern) => {
                 let answer = self.modern(gateway, head, who, (message, seen));
-                Ok(Asked::Other(Box::pin(answer.map(Ok))))
+                Ok(Answer::Other(Box::pin(answer.map(Ok))))
             }
             Ok(Era::Legacy) => Ok(self.legacy(gateway, head, who, message)),
-            Err(error) => Ok(answer(errors::response(&error, message.id(), Era::Modern))),
+            Err(error) => Ok(immediate(errors::response(
+                &error,
+                message.id(),
+                Era::Modern,
+            ))),
         }
     }
 
@@ -155,7 +161,7 @@ impl Gate {
         if let Err(error) = modern::check(head, &message) {
             return errors::response(&error, Some(&id), Era::Modern);
         }
-        let manner = self.manner(id, Era::Modern);
+        let format = self.format(id, Era::Modern);
         let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
         let orchestrator = self.orchestrator.clone();
         if message.method() == method::LISTEN {
@@ -169,7 +175,7 @@ impl Gate {
             let mut listening = Box::pin(orchestrator.listen(listen));
             let soon = self.during(seen, &mut listening, (&at, head, &principal));
             let answer = soon.await.unwrap_or_else(Err);
-            return respond::answered(answer, manner, self.unread(&principal));
+            return respond::reply(answer, format, self.unread(&principal));
         }
         let call = Call {
             principal: who.principal,
@@ -179,15 +185,15 @@ impl Gate {
             headers: modern::param_headers(head),
             token: who.token,
         };
-        let mut call: respond::Coming = Box::pin(async move { orchestrator.call(call).await });
+        let mut call: respond::CallFuture = Box::pin(async move { orchestrator.call(call).await });
         // A call without an answer by then continues as a stream, which ends when its caller loses access.
         let soon = self.during(seen, &mut call, (&at, head, &principal));
-        match tokio::time::timeout(manner.keep_alive, soon).await {
+        match tokio::time::timeout(format.keep_alive, soon).await {
             Ok(answer) => {
                 let answer = answer.unwrap_or_else(Err);
-                respond::answered(answer, manner, self.unread(&principal))
+                respond::reply(answer, format, self.unread(&principal))
             }
-            Err(_) => respond::coming(call, manner),
+            Err(_) => respond::pending(call, format),
         }
     }
 
@@ -197,20 +203,20 @@ impl Gate {
         head: &Head<'_>,
         who: Authenticated,
         message: Message,
-    ) -> Asked<'_> {
+    ) -> Answer<'_> {
         let id = message.id().map(str::to_owned);
         let session = match session_id(head) {
             Ok(session) => session,
-            Err(error) => return answer(errors::response(&error, id.as_deref(), Era::Legacy)),
+            Err(error) => return immediate(errors::response(&error, id.as_deref(), Era::Legacy)),
         };
         if let Some(session) = &session {
             self.bind(&gateway, head, (&who.principal, who.expires_at), session);
         }
         if message.kind() != Kind::Request {
             let told = self.notify(gateway, who, session, message);
-            return Asked::Other(Box::pin(told.map(Ok)));
+            return Answer::Other(Box::pin(told.map(Ok)));
         }
-        let manner = self.manner(id.unwrap_or_else(|| "null".into()), Era::Legacy);
+        let format = self.format(id.unwrap_or_else(|| "null".into()), Era::Legacy);
         let call = Call {
             principal: who.principal,
             gateway,
@@ -219,7 +225,7 @@ impl Gate {
             headers: http::HeaderMap::new(),
             token: who.token,
         };
-        Asked::Call(call, manner)
+        Answer::Call(call, format)
     }
 
     async fn batch(
@@ -240,8 +246,8 @@ impl Gate {
             session,
         };
         let principal = Arc::clone(&sender.who.principal);
-        let manner = self.manner("null".into(), Era::Legacy);
-        batch::answer(sender, body, manner, self.unread(&principal)).await
+        let format = self.format("null".into(), Era::Legacy);
+        batch::answer(sender, body, format, self.unread(&principal)).await
     }
 
     async fn notify(
@@ -280,18 +286,22 @@ impl Gate {
         let resume = head
             .headers
             .get(HeaderName::from_static(header::LAST_EVENT_ID));
-        let resume = resume.and_then(|value| value.to_str().ok()?.parse().ok());
+        let resume = resume.and_then(event_id::last_event);
+        let answers = resume.as_ref().and_then(|last| last.request.clone());
         let (at, principal) = (gateway.clone(), Arc::clone(&who.principal));
         self.bind(&at, head, (&principal, who.expires_at), &session);
         let listen = Listen {
             principal: who.principal,
             gateway,
             session: Some(session),
-            resume,
+            resume: resume.map(|last| last.id),
             request: None,
         };
         let reply = self.orchestrator.listen(listen).await?;
-        let response = respond::listening(reply, self.manner("null".into(), Era::Legacy));
+        let response = respond::stream(
+            reply,
+            self.format(answers.unwrap_or_else(|| "null".into()), Era::Legacy),
+        );
         Ok(self.held(response, (&at, head), &principal))
     }
 
@@ -311,8 +321,8 @@ impl Gate {
         (&self.admission.responses, principal)
     }
 
-    fn manner(&self, id: String, era: Era) -> Manner {
-        Manner {
+    fn format(&self, id: String, era: Era) -> ReplyFormat {
+        ReplyFormat {
             id,
             era,
             keep_alive: self.options.keep_alive,

@@ -5,6 +5,7 @@ pub(crate) mod batch;
 pub(crate) mod bodies;
 mod caller;
 pub(crate) mod endpoint;
+mod event_id;
 pub(crate) mod handler;
 pub(crate) mod invalid;
 pub(crate) mod modern;

@@ -19,6 +19,7 @@ use mcp_orchestrator_core::protocol::Era;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::bodies::BodyMemory;
+use super::event_id;
 use crate::errors;
 
 const EVENT_STREAM: &str = "text/event-stream";
@@ -27,7 +28,7 @@ const RETRY_MS: u32 = 1000;
 
 /// How to answer a client.
 #[derive(Clone, Debug)]
-pub(crate) struct Manner {
+pub(crate) struct ReplyFormat {
     /// The request's id as JSON; `null` for a stream that answers none.
     pub(crate) id: String,
     pub(crate) era: Era,
@@ -62,16 +63,16 @@ pub(crate) fn accepted() -> Response {
 }
 
 /// A call in progress. It is boxed because a future passed by value is copied at each step.
-pub(crate) type Coming = BoxFuture<'static, Result<Reply>>;
+pub(crate) type CallFuture = BoxFuture<'static, Result<Reply>>;
 
 /// Returns the response for a slow call: an event stream with keep-alive comments.
-pub(crate) fn coming(call: Coming, manner: Manner) -> Response {
-    events(Source::Coming(call), manner)
+pub(crate) fn pending(call: CallFuture, format: ReplyFormat) -> Response {
+    events(Source::Pending(call), format)
 }
 
 /// Returns the response for a call that has started to answer.
-pub(crate) fn answered(answer: Result<Reply>, manner: Manner, unread: Unread<'_>) -> Response {
-    let failed = |error| errors::response(&error, Some(&manner.id), manner.era);
+pub(crate) fn reply(answer: Result<Reply>, format: ReplyFormat, unread: Unread<'_>) -> Response {
+    let failed = |error| errors::response(&error, Some(&format.id), format.era);
     let reply = match answer {
         Ok(reply) => reply,
         Err(error) => return failed(error),
@@ -79,7 +80,7 @@ pub(crate) fn answered(answer: Result<Reply>, manner: Manner, unread: Unread<'_>
     let session = reply.session.clone();
     let mut response = match reply.into_ready() {
         Ok(message) => {
-            let status = status_of(&message, manner.era);
+            let status = status_of(&message, format.era);
             let (memory, principal) = unread;
             let body = match memory.response(message.into_bytes(), principal) {
                 Ok(body) => body,
@@ -89,7 +90,7 @@ pub(crate) fn answered(answer: Result<Reply>, manner: Manner, unread: Unread<'_>
             *response.status_mut() = status;
             response
         }
-        Err(stream) => events(Source::Here(stream), manner),
+        Err(stream) => events(Source::Reply(stream), format),
     };
     if let Some(session) = session
         && let Ok(value) = HeaderValue::from_str(session.as_str())
@@ -110,15 +111,15 @@ type MemberAnswer = (String, Result<Reply>);
 /// If the sender has not read too many large responses.
 pub(crate) fn batch(
     answers: Vec<MemberAnswer>,
-    manner: Manner,
+    format: ReplyFormat,
     (memory, principal): Unread<'_>,
 ) -> Result<Response> {
     let (mut ready, mut coming) = (Vec::new(), Vec::new());
     for (id, answer) in answers {
         match answer.map(Reply::into_ready) {
             Ok(Ok(message)) => ready.push(message.into_bytes()),
-            Ok(Err(reply)) => coming.push(member(id, reply, manner.era)),
-            Err(error) => ready.push(errors::json(&error, &id, manner.era)),
+            Ok(Err(reply)) => coming.push(member(id, reply, format.era)),
+            Err(error) => ready.push(errors::json(&error, &id, format.era)),
         }
     }
     if coming.is_empty() {
@@ -130,9 +131,9 @@ pub(crate) fn batch(
         body.put_u8(b']');
         return Ok(json(memory.response(body.freeze(), principal)?));
     }
-    let ready = ready.into_iter().filter_map(said);
+    let ready = ready.into_iter().filter_map(notification);
     let all = stream::iter(ready).chain(stream::select_all(coming));
-    Ok(events(Source::Here(Reply::stream(all.boxed())), manner))
+    Ok(events(Source::Reply(Reply::stream(all.boxed())), format))
 }
 
 /// One reply among several on a stream. Its end does not end the stream.
@@ -140,14 +141,14 @@ fn member(id: String, reply: Reply, era: Era) -> BoxStream<'static, ReplyItem> {
     let items = reply.filter_map(move |item| {
         std::future::ready(match item {
             ReplyItem::Response(message) => Some(ReplyItem::Notification(message)),
-            ReplyItem::Failed(error) => said(errors::json(&error, &id, era)),
+            ReplyItem::Failed(error) => notification(errors::json(&error, &id, era)),
             other => Some(other),
         })
     });
     items.boxed()
 }
 
-fn said(bytes: Bytes) -> Option<ReplyItem> {
+fn notification(bytes: Bytes) -> Option<ReplyItem> {
     Message::parse(bytes).ok().map(ReplyItem::Notification)
 }
 
@@ -172,37 +173,44 @@ fn status_of(message: &Message, era: Era) -> StatusCode {
 }
 
 /// Returns an event stream.
-pub(crate) fn listening(reply: Reply, manner: Manner) -> Response {
-    events(Source::Here(reply), manner)
+pub(crate) fn stream(reply: Reply, format: ReplyFormat) -> Response {
+    events(Source::Reply(reply), format)
 }
 
 enum Source {
-    Coming(Coming),
-    Here(Reply),
-    Over,
+    Pending(CallFuture),
+    Reply(Reply),
+    Ended,
 }
 
 struct Events {
     source: Source,
-    manner: Manner,
+    format: ReplyFormat,
     /// The id of the last event, if events have ids.
     at: Option<EventId>,
+    /// The end of each event's id.
+    suffix: String,
     primed: bool,
     begun: bool,
     ticks: Interval,
 }
 
-fn events(source: Source, manner: Manner) -> Response {
-    let mut ticks = tokio::time::interval_at(Instant::now() + manner.keep_alive, manner.keep_alive);
+fn events(source: Source, format: ReplyFormat) -> Response {
+    let mut ticks = tokio::time::interval_at(Instant::now() + format.keep_alive, format.keep_alive);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (at, primed) = match &source {
-        Source::Here(reply) => (reply.after, reply.primed),
-        Source::Coming(_) | Source::Over => (None, false),
+        Source::Reply(reply) => (reply.after, reply.primed),
+        Source::Pending(_) | Source::Ended => (None, false),
+    };
+    let suffix = match at {
+        Some(_) => event_id::suffix(&format.id),
+        None => String::new(),
     };
     let events = Events {
         source,
-        manner,
+        format,
         at,
+        suffix,
         primed,
         begun: false,
         ticks,
@@ -251,7 +259,9 @@ impl Events {
         self.begun = true;
         match (self.at, self.primed) {
             (Some(at), true) => {
-                out.put_slice(format!("id: {at}\nretry: {RETRY_MS}\ndata:\n\n").as_bytes());
+                out.put_slice(
+                    format!("id: {at}{}\nretry: {RETRY_MS}\ndata:\n\n", self.suffix).as_bytes(),
+                );
             }
             // A proxy may buffer headers without a body.
             _ => out.put_slice(b":\n\n"),
@@ -262,28 +272,28 @@ impl Events {
     async fn next(&mut self, out: &mut BytesMut) -> bool {
         loop {
             match &mut self.source {
-                Source::Over => return false,
-                Source::Coming(call) => {
+                Source::Ended => return false,
+                Source::Pending(call) => {
                     let answer = tokio::select! {
                         answer = call => answer,
-                        _ = self.ticks.tick() => return alive(out),
+                        _ = self.ticks.tick() => return keep_alive(out),
                     };
                     match answer {
                         Ok(reply) => {
-                            self.source = Source::Here(reply);
+                            self.source = Source::Reply(reply);
                         }
                         Err(error) => {
-                            self.source = Source::Over;
-                            let body = errors::json(&error, &self.manner.id, self.manner.era);
+                            self.source = Source::Ended;
+                            let body = errors::json(&error, &self.format.id, self.format.era);
                             self.event(out, &body);
                             return true;
                         }
                     }
                 }
-                Source::Here(reply) => {
+                Source::Reply(reply) => {
                     let item = tokio::select! {
                         item = reply.next() => item,
-                        _ = self.ticks.tick() => return alive(out),
+                        _ = self.ticks.tick() => return keep_alive(out),
                     };
                     self.at = reply.after;
                     return self.item(out, item);
@@ -296,18 +306,23 @@ impl Events {
         match item {
             Some(ReplyItem::Notification(message)) => self.event(out, message.bytes()),
             Some(ReplyItem::Response(message)) => {
-                self.source = Source::Over;
+                self.source = Source::Ended;
                 self.event(out, message.bytes());
             }
+            // The client's `Last-Event-ID` did not say which request has failed.
+            Some(ReplyItem::Failed(_)) if self.at.is_some() && self.format.id == "null" => {
+                self.source = Source::Ended;
+                return false;
+            }
             Some(ReplyItem::Failed(error)) => {
-                self.source = Source::Over;
-                let body = errors::json(&error, &self.manner.id, self.manner.era);
+                self.source = Source::Ended;
+                let body = errors::json(&error, &self.format.id, self.format.era);
                 self.event(out, &body);
             }
             // Only sessions can receive requests; dropping this one refuses it.
             Some(ReplyItem::Request(_)) => {}
             None => {
-                self.source = Source::Over;
+                self.source = Source::Ended;
                 return false;
             }
         }
@@ -317,7 +332,7 @@ impl Events {
     fn event(&self, out: &mut BytesMut, message: &[u8]) {
         out.reserve(message.len() + 48);
         if let Some(at) = self.at {
-            out.put_slice(format!("id: {at}\n").as_bytes());
+            out.put_slice(format!("id: {at}{}\n", self.suffix).as_bytes());
         }
         put_data(out, message);
     }
@@ -335,7 +350,7 @@ pub(crate) fn put_data(out: &mut BytesMut, data: &[u8]) {
 }
 
 /// Writes a comment that keeps the connection alive.
-fn alive(out: &mut BytesMut) -> bool {
+fn keep_alive(out: &mut BytesMut) -> bool {
     out.put_slice(b": keep-alive\n\n");
     true
 }

@@ -1,5 +1,7 @@
 //! A modern server requires input of a legacy client.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use mcp_orchestrator_tests::client::{Response, Session};
 use serde_json::{Value, json};
 
@@ -193,12 +195,10 @@ async fn first_refusal_ends_the_call_while_other_requests_are_open() {
         let two = json!({ "a": three()["text"], "b": three()["text"] });
         let arguments = json!({ "requests": two }).to_string();
         let reply = session.begin("1", "input", &arguments).await;
-        let mut asked = 0;
-        let asked = std::sync::Mutex::new(&mut asked);
+        let asked = AtomicUsize::new(0);
         let answered = answering(&session, reply, |_| {
-            let mut asked = asked.lock().unwrap();
-            **asked += 1;
-            (**asked == 2).then(|| json!({ "error": { "code": -1, "message": "no" } }))
+            let is_second = asked.fetch_add(1, Ordering::Relaxed) == 1;
+            is_second.then(|| json!({ "error": { "code": -1, "message": "no" } }))
         });
         let response = answered.await.pop().unwrap();
         let message = response["error"]["message"].as_str().unwrap_or_default();

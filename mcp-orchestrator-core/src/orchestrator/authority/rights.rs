@@ -39,7 +39,7 @@ impl Orchestrator {
         authorization: Option<&HeaderValue>,
         grant: impl FnOnce() -> Arc<dyn Grant>,
     ) -> Result<()> {
-        let session = self.inner.sessions.get(id, principal, gateway)?;
+        let session = self.inner.session(id, principal, gateway)?;
         session.admitted(authorization, grant);
         Ok(())
     }

@@ -32,7 +32,7 @@ impl Inner {
                 ));
             }
             Dialect::Legacy(Some(id)) => {
-                let session = self.sessions.get(id, &call.principal, &call.gateway)?;
+                let session = self.session(id, &call.principal, &call.gateway)?;
                 session.sent(&call.principal, call.token.as_ref());
                 CallInProgress::Session(self.session_call(session, call)?)
             }

@@ -16,7 +16,7 @@ use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::protocol::{Era, meta, version};
 use crate::router::ItemKind;
-use crate::session::{Session, declared};
+use crate::session::declared;
 
 const NAME: &str = "mcp-orchestrator";
 
@@ -33,16 +33,7 @@ impl Inner {
         let known = version::LEGACY.into_iter().find(|known| *known == asked);
         let version = known.unwrap_or(version::LATEST_LEGACY);
         let facts = declared(&head)?;
-        let party = self.sessions.party();
-        let session = Session::new(
-            Arc::clone(&call.principal),
-            call.gateway.clone(),
-            party,
-            version,
-            facts,
-            self.sessions.event_bytes(),
-        );
-        let session = Arc::new(session);
+        let session = self.new_session((&call.principal, &call.gateway), version, facts);
         let context = Context::of(&session);
         let said = self.said(&context).await?;
         if said.is_possible {
@@ -55,14 +46,7 @@ impl Inner {
         });
         let result = with_instructions(result, said.instructions);
         session.touch();
-        let displaced = self.sessions.insert(&session).inspect_err(|_| {
-            // A session-scoped instance may have been started.
-            self.pool.end_scope(&session.scope);
-        })?;
-        if let Some(idle) = displaced {
-            tracing::info!(gateway = %idle.gateway, "a session ends: its principal has opened too many, and used it least recently");
-            self.end_session(&idle);
-        }
+        self.add_session(&session)?;
         let mut reply = Reply::ready(own(response(
             call.message.id().unwrap_or("null"),
             &result.to_string(),

@@ -20,12 +20,12 @@ use crate::session::Session;
 
 impl Inner {
     /// Handles a notification or a response of a client.
-    pub(crate) async fn take_notice(&self, notify: Notify) -> Result<()> {
+    pub(crate) async fn take_notice(self: &Arc<Self>, notify: Notify) -> Result<()> {
         let Dialect::Legacy(Some(id)) = &notify.dialect else {
             // Over HTTP, a modern client sends no notifications: it cancels by closing the stream.
             return Ok(());
         };
-        let session = self.sessions.get(id, &notify.principal, &notify.gateway)?;
+        let session = self.session(id, &notify.principal, &notify.gateway)?;
         session.seen(&notify.principal, None);
         let context = Context::of(&session);
         self.view(&context)?;

@@ -24,7 +24,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 impl Inner {
     pub(crate) async fn listen(self: &Arc<Self>, listen: Listen) -> Result<Reply> {
         if let Some(id) = &listen.session {
-            let session = self.sessions.get(id, &listen.principal, &listen.gateway)?;
+            let session = self.session(id, &listen.principal, &listen.gateway)?;
             session.seen(&listen.principal, None);
             let context = Context::of(&session);
             self.view(&context)?;
@@ -32,6 +32,9 @@ impl Inner {
                 return Ok(session.read(after));
             }
             session.starts_listening();
+            if self.draining.is_cancelled() {
+                session.close_general();
+            }
             for handle in session.handles() {
                 if !self.right_to(&context, &handle.key).await.holds() {
                     continue;

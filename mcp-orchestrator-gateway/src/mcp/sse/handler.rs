@@ -101,10 +101,10 @@ impl Gate {
         let head = Head::of(parts);
         validate::encoding(&head)?;
         validate::is_json(&head)?;
-        let mut room = self.admission.bodies.room(&who.principal);
+        let mut reservation = self.admission.bodies.reservation(&who.principal);
         let limit = self.options.max_body_bytes;
-        let body = bodies::read(parts, body, limit, Some(&mut room)).await?;
-        drop(room);
+        let body = bodies::read(parts, body, limit, Some(&mut reservation)).await?;
+        drop(reservation);
         if self.admission.count() != seen {
             // A body may take its time.
             seen = self.admission.count();
