@@ -73,6 +73,9 @@
 //! | `kubernetes` | no | pods of a Kubernetes cluster as instances |
 //! | `test-util` | no | the contract suites in `testing`, for implementations of the traits |
 
+// docs.rs shows which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // Tier 0: vocabulary.
 mod backoff;
 mod challenge;
@@ -143,3 +146,8 @@ pub mod testing;
 
 pub use self::error::{Error, ErrorKind, Result};
 pub use self::orchestrator::Orchestrator;
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

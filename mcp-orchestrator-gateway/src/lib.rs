@@ -36,6 +36,9 @@
 //! # }
 //! ```
 
+// docs.rs shows which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "program")]
 pub mod control;
 mod errors;
@@ -66,3 +69,8 @@ pub use self::request::protected_resource::well_known;
 pub use self::serve::{ConnectionLimits, LiveRoutes, Routes, Shutdown, serve, serve_with};
 #[cfg(feature = "tls")]
 pub use self::tls::{Tls, TlsError};
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -18,6 +18,7 @@ use crate::state::{StateDir, StateStore};
 
 /// Result of a review of the cluster. The review changes nothing.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ClusterReview {
     /// The chosen cluster and namespace, and the reason for the choice.
     pub said: String,

@@ -13,6 +13,7 @@ use crate::server::{ServerSpec, StartMode};
 
 /// A name conflict in a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GatewayConflict {
     /// The gateway.
     pub gateway: GatewayId,

@@ -40,6 +40,7 @@ pub use crate::principal::{Directory, People, Principal, PrincipalKind, Team};
 
 /// Team names that the tokens of an issuer may contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TeamNames {
     /// Any name. For a single issuer: its team names cannot collide with those of another one.
     #[default]

@@ -50,6 +50,7 @@ pub enum LinkReason {
 
 /// A link that can still be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Link {
     /// What the link is issued for.
     pub subject: LinkSubject,

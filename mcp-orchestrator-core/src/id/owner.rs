@@ -64,6 +64,7 @@ impl fmt::Display for Owner {
 
 /// Error for a text that is not an owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidOwner {
     /// The text has none of the known forms.
     #[error("an owner is user/ID, team/ID or organization")]

@@ -59,6 +59,7 @@ impl Actor {
 
 /// A server of the catalog as shown to one caller.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CatalogEntry {
     /// The server's catalog entry.
     pub server: Arc<ServerSpec>,
@@ -68,6 +69,7 @@ pub struct CatalogEntry {
 
 /// An installation without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InstallationInfo {
     /// The server and the owner.
     pub key: InstallationKey,

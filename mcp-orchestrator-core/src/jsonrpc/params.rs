@@ -11,6 +11,7 @@ use super::span_of;
 
 /// The members of `params` that routing reads, each as raw JSON.
 #[derive(Debug, Default, Deserialize)]
+#[non_exhaustive]
 pub struct ParamsHead<'a> {
     /// `name` of `tools/call` and `prompts/get`.
     #[serde(default, borrow)]
@@ -73,6 +74,7 @@ impl<'a> ParamsHead<'a> {
 
 /// The members of a result that a gateway reads.
 #[derive(Debug, Default, Deserialize)]
+#[non_exhaustive]
 pub struct ResultHead<'a> {
     /// Modern: `complete`, `input_required`, or a value of an extension.
     #[serde(default, borrow, rename = "resultType")]

@@ -13,6 +13,7 @@ pub struct Network {
 
 /// Why a text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidNetwork {
     /// The part before the slash is not an address.
     #[error("a network is an address, perhaps with a prefix length, as 10.0.0.0/8 or 10.1.2.3")]

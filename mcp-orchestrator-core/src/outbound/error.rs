@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind};
 
 /// Why TLS or a proxy cannot be set up.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectorError {
     /// No certificate authority is trusted.
     #[error(

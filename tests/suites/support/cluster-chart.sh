@@ -10,6 +10,7 @@ env:
   - name: SUITE_TOKEN
     valueFrom: {secretKeyRef: {name: suite-token, key: token}}
 log: {level: debug}
+networkPolicy: {from: [{podSelector: {matchLabels: {suite: stranger}}}]}
 config:
 END
     sed 's/^/  /' "$WORK/servers.yaml"
@@ -29,15 +30,26 @@ asks() {
 }
 says "by its Service nobody comes in without a token" 401 asks "$RELEASE.$CHARTED.svc"
 says "and the first admin does" 200 asks "$RELEASE.$CHARTED.svc" "$MCPO_TOKEN"
+reach() {
+    kubectl -n "$CHARTED" exec stranger -c first -- python3 -c \
+        $'import socket, sys\ntry: socket.create_connection((sys.argv[1], int(sys.argv[2])), 2.5); print("connected")\nexcept TimeoutError: print("no answer")' "$@"
+}
+closed() {
+    local held=0
+    kubectl -n "$CHARTED" label pod stranger suite=other --overwrite >/dev/null
+    soon 20 refused || held=1
+    kubectl -n "$CHARTED" label pod stranger suite=stranger --overwrite >/dev/null
+    return "$held"
+}
+refused() { [ "$(reach "$RELEASE.$CHARTED.svc" 80)" = "no answer" ]; }
+closed && pass "a pod without the label does not reach it" || fail "a pod without the label reaches the gateway"
+open() { [ "$(asks "$RELEASE.$CHARTED.svc" 2>/dev/null)" = 401 ]; }
+soon 20 open || fail "a pod with the label does not reach the gateway again"
 says "a foreign name is refused" 403 asks "$RELEASE.$CHARTED.svc.cluster.local." "$MCPO_TOKEN"
 logged() { kubectl -n "$CHARTED" logs "deploy/$RELEASE"; }
 logged | grep -qF "$MCPO_TOKEN" && fail "the token stands in the gateway's log" || pass "the token does not stand in the gateway's log"
 
 step "policies on the wire"
-reach() {
-    kubectl -n "$CHARTED" exec stranger -c first -- python3 -c \
-        $'import socket, sys\ntry: socket.create_connection((sys.argv[1], int(sys.argv[2])), 2.5); print("connected")\nexcept TimeoutError: print("no answer")' "$@"
-}
 address() { kubectl -n "$CHARTED" get pods -l "app.kubernetes.io/name=$1,$2" -o 'jsonpath={.items[0].status.podIP}'; }
 connect() { call "$1__connect" "{\"host\":\"$TARGET\",\"port\":$2}"; }
 says "another pod may connect where no policy is in its way" connected reach "$TARGET" 8081

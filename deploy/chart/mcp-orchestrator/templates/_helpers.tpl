@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Also the orchestrator's name, which stands on all objects of its servers. */}}
+{{/* The full name is also the orchestrator's name, which is a label of all objects of its servers. */}}
 {{- define "mcp-orchestrator.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
@@ -22,11 +22,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: gateway
 {{- end -}}
 
+{{/* The chart's own labels take precedence over commonLabels: selectors depend on them. */}}
 {{- define "mcp-orchestrator.labels" -}}
-{{ include "mcp-orchestrator.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- $own := include "mcp-orchestrator.selector" . | fromYaml -}}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- merge $own (.Values.commonLabels | default dict) | toYaml -}}
 {{- end -}}
 
 {{- define "mcp-orchestrator.serviceAccount" -}}
@@ -37,37 +39,36 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{- define "mcp-orchestrator.image" -}}
+{{- .Values.image.repository -}}:{{- default .Chart.AppVersion .Values.image.tag -}}
+{{- with .Values.image.digest -}}@{{- . -}}{{- end -}}
+{{- end -}}
+
 {{- define "mcp-orchestrator.port" -}}
 {{- regexFind "[0-9]+$" .Values.listen -}}
 {{- end -}}
 
-{{/* The configuration, with what the chart decides. */}}
-{{- define "mcp-orchestrator.config" -}}
-{{- mergeOverwrite (include "mcp-orchestrator.who" . | fromYaml) (deepCopy .Values.config) (include "mcp-orchestrator.own" . | fromYaml) | toYaml -}}
+{{- define "mcp-orchestrator.servicePort" -}}
+{{- .Values.service.port | default (ternary 443 80 (ne "" (include "mcp-orchestrator.tlsSecret" .))) -}}
 {{- end -}}
 
-{{/* What of it a running gateway does not take up: servers and gateways it does. */}}
-{{- define "mcp-orchestrator.fixed" -}}
-{{- omit (include "mcp-orchestrator.config" . | fromYaml) "servers" "gateways" | toYaml | sha256sum -}}
-{{- end -}}
-
-{{/* Whether other pods reach it. */}}
+{{/* Whether other pods can reach the listener. */}}
 {{- define "mcp-orchestrator.reachable" -}}
 {{- if not (or (hasPrefix "127." .Values.listen) (hasPrefix "localhost:" .Values.listen) (hasPrefix "[::1]:" .Values.listen)) -}}
 true
 {{- end -}}
 {{- end -}}
 
-{{/* Who may call, where `config` says nothing of it. */}}
-{{- define "mcp-orchestrator.who" -}}
-{{- if and (include "mcp-orchestrator.reachable" .) (not (hasKey .Values.config "auth")) -}}
-auth: {tokens: true, first_admin: secret}
-{{- else -}}
-{}
+{{/* The Secret with the listener's certificate; empty without TLS. */}}
+{{- define "mcp-orchestrator.tlsSecret" -}}
+{{- if .Values.tls.secretName -}}
+{{- .Values.tls.secretName -}}
+{{- else if .Values.tls.certificate.create -}}
+{{- include "mcp-orchestrator.fullname" . }}-tls
 {{- end -}}
 {{- end -}}
 
-{{/* The names under which it is asked. */}}
+{{/* The host names of the Service, the ingress and the route. Wildcards of a route are left out. */}}
 {{- define "mcp-orchestrator.hosts" -}}
 {{- $name := include "mcp-orchestrator.fullname" . -}}
 {{- $hosts := list -}}
@@ -75,24 +76,30 @@ auth: {tokens: true, first_admin: secret}
 {{- $space := printf "%s.%s" $name .Release.Namespace -}}
 {{- $hosts = list $name $space (printf "%s.svc" $space) (printf "%s.svc.cluster.local" $space) -}}
 {{- end -}}
+{{- concat $hosts (include "mcp-orchestrator.publicHosts" . | fromYamlArray) | uniq | toYaml -}}
+{{- end -}}
+
+{{- define "mcp-orchestrator.publicHosts" -}}
+{{- $hosts := list -}}
 {{- if .Values.ingress.enabled -}}
 {{- $hosts = append $hosts .Values.ingress.host -}}
 {{- end -}}
-{{- concat $hosts (default (list) .Values.config.allowed_hosts) | uniq | toYaml -}}
+{{- if .Values.route.enabled -}}
+{{- range .Values.route.hostnames -}}
+{{- if not (hasPrefix "*" .) -}}
+{{- $hosts = append $hosts . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $hosts | toYaml -}}
 {{- end -}}
 
-{{- define "mcp-orchestrator.own" -}}
-{{- $selector := include "mcp-orchestrator.selector" . | fromYaml -}}
-{{- $kubernetes := dict "name" (include "mcp-orchestrator.fullname" .) "gateway" $selector -}}
-{{- if .Values.baseImage -}}
-{{- $_ := set $kubernetes "base_image" .Values.baseImage -}}
+{{- define "mcp-orchestrator.probes" -}}
+{{- $probes := dict -}}
+{{- range $probe := list "startupProbe" "readinessProbe" "livenessProbe" -}}
+{{- with index $.Values $probe -}}
+{{- $_ := set $probes $probe . -}}
 {{- end -}}
-{{- $own := dict "backend" "kubernetes" "kubernetes" $kubernetes "listen" .Values.listen "log" .Values.log -}}
-{{- $_ := set $own "metrics_listen" (printf "0.0.0.0:%d" (int .Values.metricsPort)) -}}
-{{/* Of its own in the volume, which everybody of the pod may write. */ -}}
-{{- $_ := set $own "state_dir" "/var/lib/mcp-orchestrator/state" -}}
-{{- with include "mcp-orchestrator.hosts" . | fromYamlArray -}}
-{{- $_ := set $own "allowed_hosts" . -}}
 {{- end -}}
-{{- $own | toYaml -}}
+{{- if $probes -}}{{- $probes | toYaml -}}{{- end -}}
 {{- end -}}

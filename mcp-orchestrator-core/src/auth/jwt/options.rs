@@ -6,6 +6,7 @@ use crate::auth::{Algorithm, PublicUrl, TeamNames};
 
 /// An issuer, and the requirements for its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct JwtOptions {
     /// The issuer identifier, exactly as in the `iss` claim of its tokens.
     pub issuer: String,
@@ -52,6 +53,7 @@ impl JwtOptions {
 
 /// Timeouts and intervals for fetching an issuer's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FetchLimits {
     /// Timeout of one request. Default: 10 s.
     pub timeout: Duration,

@@ -24,6 +24,7 @@ pub struct NewToken {
 
 /// Description of a token. It holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TokenInfo {
     /// The ID under which the token is listed and revoked: the first 12 hex digits of its hash.
     pub id: String,

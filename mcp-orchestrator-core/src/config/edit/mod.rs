@@ -33,6 +33,7 @@ pub enum IfPresent {
 
 /// Result of a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Written {
     /// `true` if the file did not exist before.
     pub created: bool,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// One value of the effective configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Effective {
     /// Its key, for example `servers.github.command`.
     pub key: String,
@@ -37,6 +38,7 @@ pub enum Origin {
 
 /// An environment variable that a value references.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct NamedVariable {
     /// Name of the variable.
     pub name: String,

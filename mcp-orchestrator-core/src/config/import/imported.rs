@@ -7,6 +7,7 @@ use crate::id::ServerId;
 
 /// Result of an import.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Imported {
     /// The servers under their new names, in the order of the file.
     pub servers: Vec<(ServerId, ServerEntry)>,
@@ -20,6 +21,7 @@ pub struct Imported {
 
 /// A variable that imported servers need.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ImportedVariable {
     /// The name of the variable.
     pub name: String,

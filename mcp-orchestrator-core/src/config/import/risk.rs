@@ -9,6 +9,7 @@ use crate::mask::{masked_args, masked_url, secret_args};
 
 /// A property of an imported server with effects beyond its tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Risk {
     /// The server.
     pub server: ServerId,

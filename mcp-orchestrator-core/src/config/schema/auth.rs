@@ -11,6 +11,7 @@ use crate::config::schema::value::Typed;
 /// Authentication of callers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct AuthEntry {
     /// Authenticates every caller on a loopback address of the gateway's own machine as the one local user; requests
     /// that a proxy forwarded are excluded. Default: true if neither `tokens` nor `issuers` are set, otherwise false.
@@ -27,6 +28,7 @@ pub struct AuthEntry {
 /// Where to put the token of a first admin.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum FirstAdminEntry {
     /// The Secret `NAME-first-admin`. Requires a gateway that runs in a cluster; NAME is its name there.
     Secret,
@@ -35,6 +37,7 @@ pub enum FirstAdminEntry {
 /// An identity provider with accepted tokens.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct IssuerEntry {
     /// Issuer identifier, exactly as in the `iss` claim, for example `https://idp.example.com/realms/x`.
     pub issuer: Option<Typed>,
@@ -62,6 +65,7 @@ pub struct IssuerEntry {
 /// claim whose own name contains dots is found too.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ClaimsEntry {
     /// Claim that names the user. Default: `sub`.
     pub user: Option<Typed>,
@@ -75,6 +79,7 @@ pub struct ClaimsEntry {
 
 /// Signature algorithm of a token.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub enum AlgorithmEntry {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     #[serde(rename = "RS256")]

@@ -8,6 +8,7 @@ use crate::config::schema::value::Typed;
 /// Storage of installed credentials, tokens and related records.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct CredentialsEntry {
     /// `local`: an encrypted file in the state directory; `kubernetes`: Secrets of the cluster; `memory`: in memory
     /// only, lost when the gateway stops. Default: `kubernetes` inside a cluster, otherwise `local`.
@@ -20,6 +21,7 @@ pub struct CredentialsEntry {
 /// A credential store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum StoreEntry {
     /// An encrypted file in the state directory.
     Local,
@@ -32,6 +34,7 @@ pub enum StoreEntry {
 /// Source of the local store's key; set exactly one.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct StoreKeyEntry {
     /// A file with mode 600. A relative path starts at the directory of the configuration file.
     pub file: Option<Typed>,

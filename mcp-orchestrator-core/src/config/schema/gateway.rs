@@ -12,6 +12,7 @@ use crate::router::{Hint, ToolNames};
 /// A gateway: an endpoint that shows a selection of servers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct GatewayEntry {
     /// Users and teams that may use the gateway; for everyone else it does not exist. Default: all authenticated
     /// callers.
@@ -26,6 +27,7 @@ pub struct GatewayEntry {
 /// How a gateway names tools and prompts.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ToolNamesEntry {
     /// Bare if the gateway has one server, otherwise prefixed.
     Auto,
@@ -48,6 +50,7 @@ impl From<ToolNamesEntry> for ToolNames {
 /// A server in a gateway.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GatewayServerEntry {
     /// Name of the server.
     pub server: String,
@@ -65,6 +68,7 @@ pub struct GatewayServerEntry {
 /// Selects the tools of a server that a gateway shows. In a pattern, `*` matches any characters.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ToolsEntry {
     /// Patterns of tools to show. Default: all tools.
     pub show: Vec<String>,
@@ -78,6 +82,7 @@ pub struct ToolsEntry {
 /// A property that a tool's annotations can declare.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum HintEntry {
     /// The tool changes nothing.
     ReadOnly,
@@ -103,6 +108,7 @@ impl From<HintEntry> for Hint {
 /// A credential rule that names an owner.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PinnedEntry {
     /// The owner: `organization`, `team/NAME` or `user/NAME`.
     pub pinned: String,

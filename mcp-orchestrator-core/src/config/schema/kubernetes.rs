@@ -36,6 +36,7 @@ impl JsonSchema for BackendEntry {
 /// or read there.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct KubernetesEntry {
     /// The kubeconfig file. A relative path starts at the directory of the configuration file. Default: `KUBECONFIG`,
     /// else the cluster in which the gateway runs, else `~/.kube/config`.
@@ -59,6 +60,7 @@ pub struct KubernetesEntry {
 /// Defaults for the pods of all servers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct PodDefaultsEntry {
     /// Resource requests and limits. A server's own value for a resource takes precedence.
     pub resources: Option<ResourcesEntry>,

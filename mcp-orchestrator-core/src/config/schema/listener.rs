@@ -10,6 +10,7 @@ use super::value::Typed;
 /// TLS on the gateway's listener. Both files are reloaded when they change.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct TlsEntry {
     /// PEM file of the certificate and its intermediate certificates.
     pub certificate: Option<Typed>,
@@ -21,6 +22,7 @@ pub struct TlsEntry {
 /// `Retry-After`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct LimitsEntry {
     /// Maximum number of calls in flight per principal. Default: 256.
     pub calls_per_principal: Option<LimitEntry>,
@@ -44,6 +46,7 @@ pub struct LimitsEntry {
 /// A limit: a number, or `none` (or `off`) for no limit.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum LimitEntry {
     /// The maximum.
     Count(usize),

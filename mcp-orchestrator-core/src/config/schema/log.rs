@@ -10,6 +10,7 @@ use super::value::Typed;
 /// Format and level of the log.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct LogEntry {
     /// `text` for people, `json` for programs. Default: `text`.
     pub format: Option<LogFormatEntry>,
@@ -22,6 +23,7 @@ pub struct LogEntry {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "LogFormat")]
+#[non_exhaustive]
 pub enum LogFormatEntry {
     /// Text, for people.
     Text,
@@ -32,6 +34,7 @@ pub enum LogFormatEntry {
 /// The audit log: who did what with whose credential. Each call is an event, and each change of credentials and tokens.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct AuditEntry {
     /// File to which each event is appended as a line of JSON.
     pub file: Option<Typed>,

@@ -10,6 +10,7 @@ use super::value::Typed;
 /// Outbound connections of the gateway, and the private addresses that others may direct it to.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct NetworkEntry {
     /// Private addresses, and addresses without TLS, that a server or an issuer may direct the gateway to: origins
     /// (`https://idp.corp.example:8443`), hosts (`idp.internal`) or networks (`10.1.0.0/16`). Addresses in the
@@ -30,6 +31,7 @@ pub struct NetworkEntry {
 /// A client certificate and the hosts that it is presented to. It is presented to no other host.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ClientCertificateEntry {
     /// Host names, or `*.example.com` for every name below `example.com`.
     pub hosts: Option<Vec<Typed>>,

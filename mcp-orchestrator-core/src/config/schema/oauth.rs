@@ -15,6 +15,7 @@ use crate::server::{ClientAuth, OAuthGrant};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
+#[non_exhaustive]
 pub enum OAuthChoice {
     /// `true`: the server names the issuer of its tokens; `false`: no OAuth.
     Plain(bool),
@@ -25,6 +26,7 @@ pub enum OAuthChoice {
 /// How the token of a server is obtained through OAuth.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct OAuthEntry {
     /// The entry of the server's `credentials` that receives the token. Default: a server with a `url` gets it as
     /// `Authorization: Bearer`.
@@ -90,6 +92,7 @@ pub struct OAuthEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
+#[non_exhaustive]
 pub enum ResourceChoice {
     /// `false`: the parameter is omitted; `true`: the identifier that the server gives for itself.
     Plain(bool),
@@ -100,6 +103,7 @@ pub enum ResourceChoice {
 /// How a client authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum AuthMethodEntry {
     /// With its ID only.
     None,
@@ -122,6 +126,7 @@ impl From<AuthMethodEntry> for ClientAuth {
 /// OAuth grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum GrantEntry {
     /// A user signs in.
     AuthorizationCode,

@@ -8,6 +8,7 @@ use crate::config::schema::value::Typed;
 /// A team.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct TeamEntry {
     /// Names of the members, as authentication determines them.
     pub members: Vec<Typed>,
@@ -18,6 +19,7 @@ pub struct TeamEntry {
 /// Users and teams that may use a gateway.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct MembersEntry {
     /// User names.
     pub users: Vec<Typed>,

@@ -15,6 +15,7 @@ use crate::server::PullPolicy;
 /// Pod settings of a server, for the backend `kubernetes`; other backends ignore them. All keys are optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct PodEntry {
     /// Image pull policy: `Always`, `IfNotPresent` or `Never`. Default: decided by Kubernetes from the image tag.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,6 +77,7 @@ enum PatchSchema {
 
 /// Image pull policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub enum PullPolicyEntry {
     /// The image is pulled at each start.
     Always,
@@ -98,6 +100,7 @@ impl From<PullPolicyEntry> for PullPolicy {
 /// Credentials of a registry. The gateway creates a Secret from them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RegistryEntry {
     /// Host of the registry, for example `ghcr.io`.
     pub server: Typed,
@@ -111,6 +114,7 @@ pub struct RegistryEntry {
 /// name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ResourcesEntry {
     /// Resources that the node must have available, for example `{cpu: 50m, memory: 128Mi}`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,6 +127,7 @@ pub struct ResourcesEntry {
 /// Environment variables from an object of the namespace: `secret` or `config_map`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct EnvFromEntry {
     /// Name of the Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,6 +147,7 @@ pub struct EnvFromEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "VolumeEntry")]
+#[non_exhaustive]
 pub struct VolumeEntryTyped {
     /// Name of the volume, unique in the server.
     pub name: String,
@@ -157,6 +163,7 @@ pub struct VolumeEntryTyped {
 /// Security settings of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct SecurityEntry {
     /// User ID that the container runs as. Default: that of the image, which must not be root unless `allow_root` is
     /// set.
@@ -182,6 +189,7 @@ pub struct SecurityEntry {
 /// Probes that replace the default ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct ProbesEntry {
     /// Startup probe. The other probes wait until it succeeds.
     #[serde(skip_serializing_if = "Option::is_none")]

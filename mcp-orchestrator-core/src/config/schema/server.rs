@@ -180,6 +180,7 @@ pub struct CredentialEntry {
 /// A key of a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SecretPlaceEntry {
     /// Name of the Secret.
     pub name: String,
@@ -190,6 +191,7 @@ pub struct SecretPlaceEntry {
 /// A tool of a server, as shown to callers without a credential.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DeclaredToolEntry {
     /// Name of the tool at the server.
     pub name: String,
@@ -204,6 +206,7 @@ pub struct DeclaredToolEntry {
 /// Kind of owner that a server may be installed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum OwnerKindEntry {
     /// The user who installs it.
     User,
@@ -226,6 +229,7 @@ impl From<OwnerKindEntry> for OwnerKind {
 /// A secret that a server reads from a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct FileEntry {
     /// Name of the file.
     pub name: String,
@@ -248,6 +252,7 @@ pub struct HeaderEntry {
 /// The process that must answer on the port of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum PortOwnerEntry {
     /// The server's own process, or one that it started.
     Server,
@@ -258,6 +263,7 @@ pub enum PortOwnerEntry {
 /// Transport of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TransportEntry {
     /// Lines on standard input and output.
     Stdio,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// The sinks of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AuditSettings {
     /// Appends events to this file as lines of JSON.
     pub file: Option<PathBuf>,

@@ -11,6 +11,7 @@ use crate::orchestrator::Limits;
 
 /// Settings of authentication and of the gateway's network position.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct AuthSettings {
     /// `true` if every caller on a loopback listener is the local user.
     pub local: bool,
@@ -39,6 +40,7 @@ pub struct AuthSettings {
 
 /// Connection limits; `None` means the default of the listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectionSettings {
     /// Maximum number of connections.
     pub total: Option<NonZeroUsize>,
@@ -71,6 +73,7 @@ impl AuthSettings {
 
 /// An identity provider with accepted tokens.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct IssuerSettings {
     /// Its identifier, as in the `iss` claim of its tokens.
     pub issuer: String,
@@ -110,6 +113,7 @@ pub struct SignInClient {
 
 /// The files of the listener's TLS certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TlsSettings {
     /// The certificate, followed by its intermediate certificates.
     pub certificate: PathBuf,
@@ -119,6 +123,7 @@ pub struct TlsSettings {
 
 /// Where the token of a first admin is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FirstAdmin {
     /// A Secret in the cluster in which the gateway runs.
     Secret,

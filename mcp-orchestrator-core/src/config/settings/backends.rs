@@ -57,6 +57,7 @@ impl fmt::Display for BackendKind {
 
 /// Where programs run.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BackendSettings {
     /// The backend of programs that name none.
     pub default: BackendKind,

@@ -19,6 +19,7 @@ pub struct ConfiguredCredential {
 
 /// The source of a value.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum CredentialSource {
     /// The configuration; always [`Text::Secret`].
     Value(Text),

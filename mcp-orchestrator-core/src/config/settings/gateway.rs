@@ -5,6 +5,7 @@ use crate::router::{Members, ToolNames, ViewEntry};
 
 /// A gateway and what it shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GatewaySettings {
     /// Its name.
     pub id: GatewayId,

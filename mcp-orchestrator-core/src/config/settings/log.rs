@@ -12,6 +12,7 @@ pub enum LogFormat {
 
 /// Format and level of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogSettings {
     /// The format.
     pub format: LogFormat,

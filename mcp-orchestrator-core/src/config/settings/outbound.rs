@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// Settings of outbound connections: proxy, certificate authorities and client certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OutboundSettings {
     /// A PEM file of certificate authorities that are trusted in addition to those of the system.
     pub authorities: Option<PathBuf>,
@@ -28,6 +29,7 @@ pub struct ClientCertificateSettings {
 
 /// Which connections use a proxy.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub enum ProxySettings {
     /// As the environment variables define.
     #[default]

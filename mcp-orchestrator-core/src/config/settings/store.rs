@@ -6,6 +6,7 @@ use super::backends::KubernetesSettings;
 
 /// Where credentials are stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreSettings {
     /// In memory only: they are lost when the process ends.
     #[default]
@@ -18,6 +19,7 @@ pub enum StoreSettings {
 
 /// The source of the local store's key.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreKey {
     /// A file.
     File(PathBuf),

@@ -50,6 +50,7 @@ pub type Notice = Problem;
 
 /// All problems of a configuration.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Problems {
     /// The problems, in the order of the files.
     pub problems: Vec<Problem>,

@@ -20,6 +20,7 @@ use crate::server::ServerSpec;
 
 /// Size and lifetime limits of a [`CachedResolver`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CacheLimits {
     /// Maximum time for which a credential is reused, and so the maximum delay before a changed file or variable
     /// takes effect. Capped at one day. Default: 30 s.

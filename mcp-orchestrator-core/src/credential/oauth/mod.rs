@@ -43,6 +43,7 @@ use crate::server::{OAuthSpec, ServerSpec};
 
 /// Options for OAuth towards upstream servers.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct OAuthOptions {
     /// The public URL of the gateway, if it has one.
     pub public_url: Option<PublicUrl>,

@@ -90,6 +90,7 @@ impl Orchestrator {
 
 /// An instance with a removed or replaced credential that still exists.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PendingRemoval {
     /// The server.
     pub server: String,

@@ -15,6 +15,7 @@ use crate::router::{Claim, Item, ItemKind, Known as _, NoRoute, Target, View, Vi
 
 /// The route that a call would take, and why.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// Name and text of each step, in order.
     pub steps: Vec<(String, String)>,

@@ -35,6 +35,7 @@ pub enum InstanceState {
 
 /// Status of an instance, or of a server without one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct InstanceInfo {
     /// The server.
     pub server: String,

@@ -12,6 +12,7 @@ use crate::server::{Launch, Program, ServerSpec};
 
 /// A configured server and its history since the orchestrator started.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ServerInfo {
     /// Name of the server.
     pub server: String,

@@ -16,6 +16,7 @@ use crate::router::{ItemKind, ViewEntry};
 
 /// A server that is missing in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Unlisted {
     /// The server.
     pub server: String,

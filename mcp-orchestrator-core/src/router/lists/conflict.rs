@@ -12,6 +12,7 @@ use crate::router::{Hints, ItemKind, View, is_ui};
 /// An item that several servers of a gateway list to one principal under the same name, or a template of one server
 /// that matches URIs of any scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Conflict {
     /// The kind of the item.
     pub kind: ItemKind,

@@ -10,6 +10,7 @@ use crate::seal::StateKey;
 ///
 /// They are not part of an instance's key: a change takes effect when an instance is next started from zero.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct KubernetesOptions {
     /// The orchestrator's name, a DNS label. It labels all objects; only objects with this name are watched, adopted
     /// and garbage-collected.

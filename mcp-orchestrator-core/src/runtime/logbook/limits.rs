@@ -2,6 +2,7 @@
 
 /// The limits of a [`LogBook`](crate::runtime::LogBook).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogLimits {
     /// Maximum number of instances. The least recently used log is forgotten first.
     pub instances: usize,

@@ -23,6 +23,7 @@ pub struct NewAuthorization<'a> {
 
 /// A sign-in that has begun.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Begun {
     /// The URL to send the browser to.
     pub url: String,
@@ -32,6 +33,7 @@ pub struct Begun {
 
 /// A sign-in in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PendingAuthorization {
     /// The installation that the sign-in is for.
     pub key: InstallationKey,
@@ -54,6 +56,7 @@ pub struct AuthorizationAnswer {
 
 /// The result of a completed sign-in.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Finished {
     /// The installation that the credential is for.
     pub key: InstallationKey,

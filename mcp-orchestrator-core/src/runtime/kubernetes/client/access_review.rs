@@ -136,6 +136,7 @@ pub fn role(name: &str, namespace: &str, inside: bool) -> Role {
 
 /// A missing right.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Denied {
     /// The verb.
     pub verb: &'static str,
