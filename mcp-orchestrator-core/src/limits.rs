@@ -9,31 +9,10 @@ use std::time::Duration;
 
 pub use self::value::{Limit, Value};
 
-/// Declares limits as constants and lists them in `ALL`.
-///
-/// `Bytes` and `Count` declare a `usize`, `Time` a [`Duration`].
-#[macro_export]
-macro_rules! limits {
-    ($($(#[$doc:meta])* $name:ident: $kind:ident = $value:expr;)*) => {
-        $($(#[$doc])* pub const $name: $crate::limits!(@type $kind) = $value;)*
-
-        /// Every limit declared here.
-        pub const ALL: &[$crate::limits::Limit] = &[
-            $($crate::limits::Limit {
-                name: stringify!($name),
-                value: $crate::limits::Value::$kind($name),
-            },)*
-        ];
-    };
-    (@type Bytes) => { usize };
-    (@type Count) => { usize };
-    (@type Time) => { ::std::time::Duration };
-}
-
 /// The default of `limits.calls_per_principal`.
 pub const CALLS_PER_PRINCIPAL: usize = 256;
 
-limits! {
+crate::limits! {
     // Routing and lists.
     /// Length of a resource URI, from a server or a caller.
     MAX_URI_LEN: Bytes = 8 * 1024;
@@ -267,6 +246,8 @@ limits! {
     OUTBOUND_TLS_TIMEOUT: Time = Duration::from_secs(15);
     /// Time to connect to a server or an issuer, over all its addresses.
     OUTBOUND_CONNECT_TIMEOUT: Time = Duration::from_secs(15);
+    /// Connection checks of remote servers that run at the same time.
+    MAX_CONNECTION_CHECKS: Count = 16;
     /// Cancellations and answers in transit to one endpoint. As many more may wait.
     MAX_CHORES: Count = 1024;
     /// Timeout of a cancellation.

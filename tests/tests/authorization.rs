@@ -155,6 +155,8 @@ async fn invalid_token_gets_401_and_missing_scope_gets_403() {
         ),
         (stage.issuer.signed(&good, Signing::Unsigned), "signature"),
         ("opaque".to_owned(), "invalid, expired or revoked token"),
+        ("${MCP_TOKEN}".to_owned(), "the name of a variable"),
+        (String::new(), "has no token"),
     ] {
         let (status, challenge) = stage.refused(&token).await;
         assert_eq!(status, 401, "{why}");

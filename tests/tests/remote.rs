@@ -6,8 +6,9 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
-use mcp_orchestrator_core::server::EraChoice;
-use mcp_orchestrator_tests::gateway::Gateway;
+use mcp_orchestrator_core::orchestrator::{InstanceInfo, InstanceState};
+use mcp_orchestrator_core::server::{EraChoice, ServerSpec};
+use mcp_orchestrator_tests::gateway::{Gateway, server_id};
 use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};
 use mcp_orchestrator_tests::wait::{until, within};
 use tokio::task::JoinSet;
@@ -88,6 +89,49 @@ async fn unreachable_server_does_not_hide_tools_of_others() {
         while !session.tools().await.contains(&"down__echo".to_owned()) {}
     })
     .await;
+}
+
+#[tokio::test]
+async fn server_that_dies_after_a_call_is_reported_as_failed() {
+    let upstream = Upstream::start(Script::default()).await;
+    let address = upstream.address.to_string();
+    let gateway = Gateway::new().server(upstream.spec("x")).run().await;
+    let session = gateway.session().await;
+    assert!(session.tool("echo", "{}").await["error"].is_null());
+    drop(upstream);
+    gateway.orchestrator.check_connections(Some("x")).await;
+    let failed = |info: &InstanceInfo| {
+        let why = info.reason.clone().unwrap_or_default();
+        info.state == InstanceState::Failed && why.contains("cannot connect: ")
+    };
+    let instances = gateway.orchestrator.instances().await;
+    assert!(instances.iter().all(failed), "{instances:?}");
+    let server = gateway.orchestrator.server_info("x").unwrap();
+    assert_eq!(server.state, InstanceState::Failed, "{server:?}");
+    let _again = Upstream::start_at(&address, Script::default()).await;
+    within("it to be back", async {
+        while !session.tool("echo", "{}").await["error"].is_null() {}
+    })
+    .await;
+    let instances = gateway.orchestrator.instances().await;
+    let running = |info: &InstanceInfo| info.state == InstanceState::Running;
+    assert!(instances.iter().any(running), "{instances:?}");
+}
+
+#[tokio::test]
+async fn slow_connection_does_not_delay_the_report_of_others() {
+    // An address for documentation: connections to it time out or fail at once, depending on the network.
+    let far = "http://192.0.2.1:9/mcp".parse().unwrap();
+    let near = "http://127.0.0.1:9/mcp".parse().unwrap();
+    let far =
+        (0..40).map(|n| ServerSpec::remote(server_id(&format!("far{n}")), Clone::clone(&far)));
+    let near = ServerSpec::remote(server_id("near"), near);
+    let gateway = far.fold(Gateway::new(), |all, one| all.server(one));
+    let gateway = gateway.server(near).run().await;
+    gateway.orchestrator.check_connections(Some("near")).await;
+    gateway.orchestrator.check_connections(None).await;
+    let server = gateway.orchestrator.server_info("near").unwrap();
+    assert_eq!(server.state, InstanceState::Failed, "{server:?}");
 }
 
 #[tokio::test]

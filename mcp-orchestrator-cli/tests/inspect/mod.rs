@@ -4,6 +4,7 @@
 
 mod completions;
 mod configuration;
+mod dead_servers;
 mod extensions;
 mod unsaid;
 

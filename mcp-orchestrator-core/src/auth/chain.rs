@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Authenticated, Authenticator};
+use super::{Authenticated, Authenticator, unauthenticated};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Tries authenticators in order. If none recognizes the request, it is unauthenticated; a chain never returns
@@ -53,11 +53,6 @@ impl Authenticator for AuthenticatorChain {
                 return Ok(Some(who));
             }
         }
-        let text = if parts.headers.contains_key(http::header::AUTHORIZATION) {
-            "invalid, expired or revoked token"
-        } else {
-            "authentication required: send `Authorization: Bearer TOKEN`"
-        };
-        Err(Error::new(ErrorKind::Unauthenticated, text))
+        Err(unauthenticated(&parts.headers))
     }
 }

@@ -8,6 +8,7 @@ mod jwt;
 mod local;
 mod revision;
 mod tokens;
+mod unauthenticated;
 mod with_directory;
 
 use std::fmt;
@@ -29,6 +30,7 @@ pub use self::jwt::{
 pub use self::local::{LocalAuthenticator, LoopbackListener};
 pub use self::revision::AccessRevision;
 pub use self::tokens::{NewToken, TokenAuthenticator, TokenInfo};
+pub use self::unauthenticated::unauthenticated;
 pub use self::with_directory::WithDirectory;
 use crate::error::Result;
 use crate::id::GatewayId;

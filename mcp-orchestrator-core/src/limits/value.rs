@@ -1,7 +1,28 @@
-//! A limit and its value, as the documentation shows them.
+//! A limit and its value, as the documentation shows them, and the macro that declares limits.
 
 use std::fmt;
 use std::time::Duration;
+
+/// Declares limits as constants and lists them in `ALL`.
+///
+/// `Bytes` and `Count` declare a `usize`, `Time` a [`Duration`].
+#[macro_export]
+macro_rules! limits {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident = $value:expr;)*) => {
+        $($(#[$doc])* pub const $name: $crate::limits!(@type $kind) = $value;)*
+
+        /// Every limit declared here.
+        pub const ALL: &[$crate::limits::Limit] = &[
+            $($crate::limits::Limit {
+                name: stringify!($name),
+                value: $crate::limits::Value::$kind($name),
+            },)*
+        ];
+    };
+    (@type Bytes) => { usize };
+    (@type Count) => { usize };
+    (@type Time) => { ::std::time::Duration };
+}
 
 /// A limit, as listed in `docs/limits.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

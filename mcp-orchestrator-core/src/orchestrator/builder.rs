@@ -12,6 +12,7 @@ use super::authority;
 use super::credentials::changes;
 use super::lifecycle;
 use super::state::concurrency::{InFlight, Limits, PARKED_PER_PRINCIPAL, Parking};
+use super::state::connection_checks::ConnectionChecks;
 use super::state::instance_history;
 use super::state::listeners::Listeners;
 use super::state::parked_calls::{self, ParkedCalls};
@@ -179,6 +180,7 @@ impl Builder {
                 refreshing: Mutex::default(),
                 met: Mutex::default(),
                 learning: Semaphore::new(MAX_LIST_STARTS),
+                connection_checks: ConnectionChecks::default(),
                 key: self.key,
                 logs: self.logs,
                 seen: instance_history::InstanceHistory::default(),

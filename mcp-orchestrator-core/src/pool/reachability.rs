@@ -27,6 +27,11 @@ impl Reach {
     pub(crate) fn failure(&self) -> Option<String> {
         self.0.load_full().map(|text| text.as_ref().clone())
     }
+
+    /// Records the outcome of an attempt to connect that was not made for a call.
+    pub(crate) fn record(&self, failure: Option<&str>) {
+        self.0.store(failure.map(|text| Arc::new(text.to_owned())));
+    }
 }
 
 impl Watched {

@@ -182,6 +182,10 @@ impl RuntimeBackend for BackendSet {
         Err(unknown(key))
     }
 
+    async fn check_connection(&self, server: &ServerSpec) -> Result<()> {
+        self.of(server)?.check_connection(server).await
+    }
+
     async fn leave(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
         self.on_all(|backend| backend.leave(key, grace)).await
     }

@@ -297,6 +297,15 @@ pub trait RuntimeBackend: fmt::Debug + fmt::Display + Send + Sync + 'static {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine>>>;
 
+    /// Verifies that a server that runs elsewhere accepts connections. Starts nothing and sends neither a request nor a
+    /// credential. Succeeds for a server that this backend would have to start: only a start can show whether it works.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) with why the server cannot be connected to.
+    async fn check_connection(&self, _: &ServerSpec) -> Result<()> {
+        Ok(())
+    }
+
     /// Describes an instance for operators; stopped instances are included.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::ACCEPT;
 use http::request::Parts;
-use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
+use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal, unauthenticated};
 use mcp_orchestrator_core::{Error, ErrorKind, Result};
 
 use super::forwarded::Forwarded;
@@ -74,12 +74,7 @@ pub(crate) fn host(head: &Head<'_>, options: &Options) -> Result<()> {
 
 /// The error for a request without a known caller.
 pub(crate) fn nobody(parts: &Parts) -> Error {
-    let text = if parts.headers.contains_key(http::header::AUTHORIZATION) {
-        "invalid, expired or revoked token"
-    } else {
-        "authentication required: send `Authorization: Bearer TOKEN`"
-    };
-    Error::new(ErrorKind::Unauthenticated, text)
+    unauthenticated(&parts.headers)
 }
 
 fn listed(list: &[String], value: &str) -> bool {

@@ -118,7 +118,7 @@ impl Found {
             Vec::new()
         };
         self.runs = true;
-        self.instances = client.instances().await?;
+        self.instances = client.checked_instances().await?;
         self.add(failures);
         let found = client.conflicts().await?;
         (self.conflicts, self.extensions) = (found.conflicts, found.extensions);

@@ -30,7 +30,7 @@ pub(crate) async fn run(args: &PsArgs, form: Output) -> Result<Exit, Failure> {
 }
 
 async fn show(site: &Site, form: Output) -> Result<Exit, Failure> {
-    let instances = site.told(site.client().instances().await)?;
+    let instances = site.told(site.client().checked_instances().await)?;
     if form == Output::Json {
         let all: Vec<Value> = instances.iter().map(object).collect();
         output::json(&all)?;

@@ -101,7 +101,8 @@ impl From<PendingRemoval> for InstanceInfo {
 }
 
 impl Orchestrator {
-    /// Returns every instance, and every server without one.
+    /// Returns every instance, and every server without one. Connects to nothing; see
+    /// [`check_connections`](Self::check_connections).
     pub async fn instances(&self) -> Vec<InstanceInfo> {
         let inner = &self.inner;
         let placed = inner.placed().await;
@@ -264,7 +265,9 @@ impl Inner {
         let failure = self
             .pool
             .server(id)
-            .and_then(|server| server.last_failure());
+            .and_then(|server| server.last_failure())
+            .map(|error| error.to_string())
+            .or_else(|| self.connection_checks.failure(&*self.spec(id).ok()?));
         let kept = self.catalog.peek(&ListKey::new(id, &self.no_credential));
         InstanceInfo {
             server: id.to_string(),
@@ -281,9 +284,7 @@ impl Inner {
             served: 0,
             tools: kept.map(|kept| kept.items(crate::router::ItemKind::Tool).len()),
             place: Vec::new(),
-            reason: failure
-                .map(|error| error.to_string())
-                .or_else(|| self.wanted_sign_in(id)),
+            reason: failure.or_else(|| self.wanted_sign_in(id)),
         }
     }
 

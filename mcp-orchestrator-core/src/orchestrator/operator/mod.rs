@@ -1,6 +1,7 @@
 //! The operator API, on which the control endpoint and the command line are built.
 
 mod call;
+mod connections;
 mod describe;
 pub(super) mod explain;
 pub(super) mod instances;

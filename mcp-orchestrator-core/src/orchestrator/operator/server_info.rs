@@ -52,6 +52,10 @@ impl Orchestrator {
             .server(&id)
             .and_then(|server| server.last_failure());
         let unreachable = own.iter().find_map(|handle| handle.reach.failure());
+        let unreachable = unreachable.or_else(|| match own.is_empty() {
+            true => inner.connection_checks.failure(&spec),
+            false => None,
+        });
         let state = match (&failure, &unreachable, own.is_empty()) {
             (Some(_), ..) | (_, Some(_), _) => InstanceState::Failed,
             (None, None, true) => InstanceState::Resting,

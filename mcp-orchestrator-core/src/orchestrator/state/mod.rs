@@ -3,6 +3,7 @@
 pub(super) mod audit_trail;
 pub(super) mod concurrency;
 pub(super) mod conflict_log;
+pub(super) mod connection_checks;
 pub(super) mod context;
 pub(super) mod instance_history;
 pub(super) mod list_fetches;
@@ -74,6 +75,7 @@ pub(super) struct Inner {
     pub(super) learning: Semaphore,
     /// Servers that had not described themselves, and since when a caller has waited for them.
     pub(super) met: Mutex<HashMap<ListKey, tokio::time::Instant>>,
+    pub(super) connection_checks: connection_checks::ConnectionChecks,
     pub(super) key: Arc<StateKey>,
     pub(super) logs: LogBook,
     pub(super) seen: instance_history::InstanceHistory,

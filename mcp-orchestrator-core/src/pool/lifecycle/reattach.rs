@@ -67,11 +67,15 @@ impl Attempt {
         !self.reached || error.kind() == ErrorKind::Unavailable || failed < MAX_UNRESPONSIVE_STARTS
     }
 
-    /// Returns `true` if the backend could not be asked to place the instance, such as during an outage of the API
-    /// server. What exists of it, such as a Deployment at zero, is used by the next start: a removal could only be done
-    /// after the outage, in the way of that start.
+    /// Returns `true` if the backend could not be asked to place the instance: the API server is away or silent, or it
+    /// has just come back and rejects what its Roles allow. What exists of the instance, such as a Deployment at zero, is
+    /// used by the next start: a removal could only be done after the outage, in the way of that start.
     pub(crate) fn is_outage(&self, error: &Error) -> bool {
-        !self.stopped && !self.placed && error.kind() == ErrorKind::Unavailable
+        let was_not_asked = matches!(
+            error.kind(),
+            ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Config
+        );
+        !self.stopped && !self.placed && was_not_asked
     }
 
     /// Records a failed handshake.

@@ -160,3 +160,15 @@ async fn backend_set_upholds_the_backend_contract() {
         suite(&set, &fixture).await;
     }
 }
+
+#[tokio::test]
+async fn only_remote_servers_are_connected_to_for_a_check() {
+    let set = BackendSet::new()
+        .with_programs(name("first"), memory())
+        .with_remote(Arc::new(RemoteBackend::default()));
+    let program = ServerSpec::command(ServerId::new("program").unwrap(), "x", [""; 0]);
+    set.check_connection(&program).await.unwrap();
+    let (_, launch) = remote("far");
+    let error = set.check_connection(&launch.server).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}

@@ -195,6 +195,18 @@ impl RuntimeBackend for RemoteBackend {
         Description::from_watch(self.watch(), key).await
     }
 
+    async fn check_connection(&self, server: &ServerSpec) -> Result<()> {
+        let unavailable = |why: String| {
+            let text = format!("cannot connect: {why}");
+            Error::new(ErrorKind::Unavailable, text).with_server(&server.id)
+        };
+        let connect = self.connect(server, &remote(server)?.url).await;
+        let connect = connect.map_err(|error| unavailable(error.to_string()))?;
+        let connected = connect.connect().await;
+        connected.map_err(|error| unavailable(error.to_string()))?;
+        Ok(())
+    }
+
     async fn leave(&self, key: &InstanceKey, grace: Duration) -> Result<()> {
         self.stop(key, grace).await
     }

@@ -315,3 +315,30 @@ async fn lagging_watcher_receives_the_current_state() {
     assert_eq!(status.place, [("host", "127.0.0.1:1".to_owned())]);
     assert!(events.next().now_or_never().is_none());
 }
+
+#[tokio::test]
+async fn connection_check_opens_a_connection_and_sends_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let backend = RemoteBackend::default();
+    let open = server(&format!("http://{address}/mcp"));
+    let (checked, accepted) = join(backend.check_connection(&open), listener.accept()).await;
+    checked.unwrap();
+    let mut sent = Vec::new();
+    accepted.unwrap().0.read_to_end(&mut sent).await.unwrap();
+    assert!(sent.is_empty(), "{sent:?}");
+    drop(listener);
+    let closed = [
+        format!("http://{address}/mcp"),
+        format!("https://{address}/mcp?key=canary"),
+        "http://nowhere.invalid/mcp".to_owned(),
+        format!("http://user:canary@{address}/mcp"),
+    ];
+    for url in closed {
+        let error = backend.check_connection(&server(&url)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{url}");
+        let text = error.to_string();
+        assert!(text.starts_with("cannot connect: "), "{text}");
+        assert!(!text.contains("canary"), "{text}");
+    }
+}

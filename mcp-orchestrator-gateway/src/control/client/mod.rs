@@ -60,7 +60,17 @@ impl Client {
         self.get("/v1/status").await
     }
 
-    /// Returns every instance, and every server without one.
+    /// Returns every instance, and every server without one. The gateway connects to remote servers first, unless it has
+    /// done so recently; one that is down is reported as failed.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub async fn checked_instances(&self) -> Result<Vec<InstanceInfo>, ClientError> {
+        let answer: Instances = self.get("/v1/instances/checked").await?;
+        Ok(answer.instances)
+    }
+
+    /// Returns every instance, and every server without one, as last known.
     ///
     /// # Errors
     /// As [`status`](Self::status).

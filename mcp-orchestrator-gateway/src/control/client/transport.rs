@@ -66,7 +66,11 @@ impl Location {
         let https = match uri.scheme_str() {
             Some("https") => true,
             Some("http") if local => false,
-            Some("http") => return Err(wrong("a token is shown by https alone")),
+            Some("http") => {
+                return Err(wrong(
+                    "tokens are sent over https only, except to this machine",
+                ));
+            }
             _ => return Err(wrong("it begins with neither https:// nor http://")),
         };
         if uri.query().is_some() || url.contains('@') {
@@ -206,7 +210,7 @@ mod tests {
             at(url).unwrap();
         }
         for (url, why) in [
-            ("http://mcp.example.com", "by https alone"),
+            ("http://mcp.example.com", "over https only"),
             ("ftp://mcp.example.com", "neither https"),
             ("mcp.example.com", "neither https"),
             ("https://ann:pw@mcp.example.com", "more than"),

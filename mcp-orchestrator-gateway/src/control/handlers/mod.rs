@@ -21,7 +21,8 @@ use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator};
 
 use self::answer::Failed;
 use self::operate::{
-    call_tool, conflicts, describe, explain, instances, logs, probe, reload, restart, status, stop,
+    call_tool, checked_instances, conflicts, describe, explain, instances, logs, probe, reload,
+    restart, status, stop,
 };
 use self::rights::only_admins;
 use super::Control;
@@ -43,6 +44,7 @@ pub(crate) fn router(control: Control) -> Router {
 pub(super) fn routes() -> Router<Control> {
     let operating = Router::new()
         .route("/v1/instances", get(instances))
+        .route("/v1/instances/checked", get(checked_instances))
         .route("/v1/describe/{name}", get(describe))
         .route("/v1/conflicts", get(conflicts))
         .route("/v1/reload", post(reload))

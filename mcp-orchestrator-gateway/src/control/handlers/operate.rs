@@ -52,6 +52,11 @@ fn shown_by(control: &Control, actor: &Actor, server: &ServerId) -> Vec<(Gateway
     seen.collect()
 }
 
+pub(super) async fn checked_instances(control: State<Control>) -> Answer {
+    control.orchestrator().check_connections(None).await;
+    instances(control).await
+}
+
 pub(super) async fn instances(State(control): State<Control>) -> Answer {
     let instances = control.orchestrator().instances().await;
     ok(&Instances { instances })
@@ -59,6 +64,7 @@ pub(super) async fn instances(State(control): State<Control>) -> Answer {
 
 pub(super) async fn describe(State(control): State<Control>, Path(name): Path<String>) -> Answer {
     let orchestrator = control.orchestrator();
+    orchestrator.check_connections(Some(&name)).await;
     let server = orchestrator.server_info(&name);
     let known = match orchestrator.describe(&name).await {
         // A server that has never run is described without instances.

@@ -66,7 +66,7 @@ pub struct GatewayInfo {
     pub url: String,
 }
 
-/// `GET /v1/instances`.
+/// `GET /v1/instances`, and `GET /v1/instances/checked`, which connects to remote servers first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Instances {
     /// Every instance, and every server without one.

@@ -19,7 +19,12 @@ function sorted(value) {
 }
 
 // Names of files that a browser's server writes have the time in them.
-const text = (value) => JSON.stringify(sorted(value))?.replaceAll(/\d{4}-\d\d-\d\dT[\d-]+Z/g, 'TIME');
+const timeless = (value) => JSON.stringify(sorted(value))?.replaceAll(/\d{4}-\d\d-\d\dT[\d-]+Z/g, 'TIME');
+
+// One process serves all clients of the newer era that a principal has. It is told of no roots, since servers ask for
+// roots once and keep them; a browser's server then makes its paths relative to its own folder.
+const isModern = /^(go|fastmcp-4)$|-(auto|modern)$/.test(client);
+const text = (value) => (isModern ? timeless(value)?.replaceAll(/(\.\.\/)+(?=[^"]*\/browser\/)/g, '../') : timeless(value));
 
 // A merged list, cut to what one server lists, under the server's own names.
 function unprefixed(mine, server, theirs) {
@@ -35,9 +40,12 @@ function unprefixed(mine, server, theirs) {
 const ROOTS = 'get-roots-list';
 const ASKING = /^(get-roots-list|trigger-.*(elicitation|sampling).*)$/;
 
+// In the newer era HTTP's status of an unknown method is 404, of which the npm client makes a code of its own.
+const code = ({ error }) => (error?.code === 'CLIENT_HTTP_NOT_IMPLEMENTED' ? -32601 : error?.code);
+
 function listed(mine, theirs, server) {
   // What a server lacks is refused by the same code; among others it is just not there.
-  if (theirs.error) return way === 'alone' ? [mine.error?.code, theirs.error.code] : ['', ''];
+  if (theirs.error) return way === 'alone' ? [code(mine), code(theirs)] : ['', ''];
   const own = unprefixed(mine, server, theirs);
   if (!Array.isArray(own)) return [own, theirs];
   const known = (item) => !ASKING.test(item.name) || theirs.some((one) => one.name === item.name);
@@ -82,6 +90,8 @@ const COMPARED = {
     const [a, b] = [heard(mine), heard(theirs)];
     // A server that knows what its client cannot be asked refuses in other words than one whose question is refused.
     if (mine.error || theirs.error) return [mine, theirs];
+    // The inspector looks a tool up in the list first, and directly such a tool is listed only to those who can be asked.
+    if (/Tool '(get-roots-list|trigger-[a-z-]+)' not found on server/.test(text(b.result))) return ['', ''];
     const unable = (one) => one.result.isError && one.asked.length === 0 && /elicit|sampl|roots|method not found|invalid request parameters/i.test(text(one.result));
     if (unable(a) && unable(b)) return ['', ''];
     // Of a server that speaks both eras and asks (or pings) in the older one alone, the gateway's client can be asked.
@@ -97,8 +107,9 @@ const COMPARED = {
 
 function difference(step, mine, theirs, server) {
   if (step === 'connect') return `it does not connect: ${text(theirs ?? mine)}`;
-  // What does not come directly is nothing to compare with.
-  if (theirs?.error?.message?.includes(': not within')) return undefined;
+  // What does not come directly is nothing to compare with. In the newer era FastMCP's client opens no stream for changes
+  // and subscribes by the older era's request; behind the gateway's HTTP+SSE endpoint it speaks the older era.
+  if (/: not within|^TimeoutError$|missing required Mcp-Name header for `resources\/subscribe`/.test(theirs?.error?.message)) return undefined;
   if (theirs === undefined) return `only through the gateway: ${text(mine).slice(0, 300)}`;
   if (mine === undefined) return `only directly: ${text(theirs).slice(0, 300)}`;
   const compared = COMPARED[step.split(' ')[0]];
@@ -110,8 +121,18 @@ function difference(step, mine, theirs, server) {
   return `directly …${around(b)}…, through the gateway …${around(a)}…`;
 }
 
+// A client that insists on the newer era reaches servers of the older one only through the gateway: there is nothing to
+// compare with, but no step may fail for that reason.
+const isRefused = (steps) => JSON.stringify(steps).includes('Version negotiation failed');
+
 for (const server of Object.keys(direct)) {
   const [mine, theirs] = [through[server] ?? {}, direct[server]];
+  if (isRefused(theirs)) {
+    const works = Array.isArray(mine['list tools']) && !isRefused(mine);
+    counts[works ? 'passed' : 'failed'] += 1;
+    console.log(`  ${works ? 'ok   ' : 'FAIL '} ${client}, ${way}: ${server}: only through the gateway`);
+    continue;
+  }
   const steps = new Set([...Object.keys(theirs), ...Object.keys(mine)]);
   const wrong = [...steps].map((step) => [step, difference(step, mine[step], theirs[step], server)]).filter(([, how]) => how);
   counts[wrong.length ? 'failed' : 'passed'] += 1;

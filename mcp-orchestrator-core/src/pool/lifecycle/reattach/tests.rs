@@ -33,6 +33,8 @@ struct Lasting {
     program: Arc<Mutex<Program>>,
     connection: Mutex<JoinSet<()>>,
     away: AtomicBool,
+    /// The kind of the errors while the program is away; default: unavailable.
+    refusal: Mutex<Option<ErrorKind>>,
     /// The program accepts no input, as when an attach hangs.
     silent: AtomicBool,
     stops: AtomicUsize,
@@ -101,7 +103,8 @@ impl RuntimeBackend for Lasting {
         progress.set_ran_before(self.program.lock().runs);
         if self.away.load(SeqCst) {
             let text = "the cluster does not answer";
-            return Err(Error::new(ErrorKind::Unavailable, text));
+            let kind = self.refusal.lock().unwrap_or(ErrorKind::Unavailable);
+            return Err(Error::new(kind, text));
         }
         let fresh = !std::mem::replace(&mut self.program.lock().runs, true);
         let (ours, theirs) = tokio::io::duplex(64 << 10);
@@ -308,18 +311,37 @@ async fn failed_attach_after_a_restart_leaves_the_instance_running() {
 
 #[tokio::test(start_paused = true)]
 async fn start_that_fails_during_an_outage_removes_nothing_afterwards() {
+    // Away, silent, and just back with a 403 for what its Roles allow.
+    for refusal in [
+        ErrorKind::Unavailable,
+        ErrorKind::TimedOut,
+        ErrorKind::Config,
+    ] {
+        let backend = Arc::new(Lasting::default());
+        let pool = pool(&backend);
+        *backend.refusal.lock() = Some(refusal);
+        backend.away.store(true, SeqCst);
+        for _ in 0..10 {
+            let refused = call(&pool, "count").await.unwrap_err();
+            assert_eq!(refused.kind(), refusal);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        backend.away.store(false, SeqCst);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(call(&pool, "count").await.unwrap(), "1");
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        assert_eq!(backend.ended(), [0, 0], "{refusal:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn instance_that_cannot_be_started_is_removed() {
     let backend = Arc::new(Lasting::default());
     let pool = pool(&backend);
+    *backend.refusal.lock() = Some(ErrorKind::StartFailed);
     backend.away.store(true, SeqCst);
-    for _ in 0..10 {
-        let refused = call(&pool, "count").await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Unavailable);
-        tokio::time::sleep(Duration::from_secs(5)).await;
-    }
-    backend.away.store(false, SeqCst);
-    assert_eq!(call(&pool, "count").await.unwrap(), "1", "at once");
-    tokio::time::sleep(Duration::from_mins(5)).await;
-    assert_eq!(backend.ended(), [0, 0]);
+    assert!(call(&pool, "count").await.is_err());
+    assert_eq!(backend.ended(), [1, 1]);
 }
 
 #[tokio::test(start_paused = true)]

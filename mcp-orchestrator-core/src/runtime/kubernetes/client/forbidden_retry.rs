@@ -1,8 +1,9 @@
 //! Retries requests that RBAC forbids while an API server starts.
 //!
 //! An API server that has just restarted responds before it has loaded its Roles, and for a few moments forbids what
-//! they allow. Such a request is retried for a while if it was allowed before, or if a SelfSubjectAccessReview says
-//! that it is allowed. The error names the missing rule only if the review denies the request as well.
+//! they allow. Such a request is retried for a while if it was allowed before, if a SelfSubjectAccessReview says that it
+//! is allowed, or if the review itself is forbidden, which Kubernetes allows every account by default. The error names
+//! the missing rule unless the review allows the request.
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::access_review::review_right;
 use super::errors::Action;
 use super::rejection::{Rejection, is_rbac_denial};
 use crate::backoff::Backoff;
+use crate::error::ErrorKind;
 
 /// How long a forbidden request is retried.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,10 +57,11 @@ impl<'a> ForbiddenRetry<'a> {
         if !is_rbac_denial(&error) {
             return Decision::Fail(error.into());
         }
-        // A review that is itself forbidden proves nothing.
-        let allowed = review_right(self.access, self.action.right()).await;
-        let allowed = allowed.is_ok_and(|denied| denied.is_none());
-        let retries = allowed || self.access.allowed().contains(self.action.right());
+        let reviewed = review_right(self.access, self.action.right()).await;
+        let allowed = matches!(reviewed, Ok(None));
+        let is_review_denied = reviewed.is_err_and(|error| error.kind() == ErrorKind::Config);
+        let was_allowed = self.access.allowed().contains(self.action.right());
+        let retries = allowed || is_review_denied || was_allowed;
         let delay = self.backoff.next_delay();
         if !retries || Instant::now() + delay > self.until {
             return Decision::Fail(Rejection { error, allowed });
@@ -106,25 +109,42 @@ mod tests {
     use crate::error::{ErrorKind, Result};
     use crate::runtime::kubernetes::tests::api_server::{Answer, backend, list, server, status};
 
+    /// The cluster's response to access reviews.
+    #[derive(Clone, Copy)]
+    enum Review {
+        Allows,
+        Denies,
+        /// The review itself is forbidden.
+        Forbidden,
+    }
+
     fn forbidden() -> Answer {
         let mut refused = status(403, "Forbidden");
         refused["message"] = json!("pods \"p\" is forbidden: User \"u\" cannot delete resource");
         Answer::Whole(403, refused)
     }
 
-    /// Ends a pod `times` times. The cluster forbids the n-th request if `refuses(n)`, and its access review answers
-    /// `allowed`. Returns the results, and how many requests the cluster received.
+    fn reviewed(review: Review) -> Answer {
+        let allowed = match review {
+            Review::Allows => true,
+            Review::Denies => false,
+            Review::Forbidden => return forbidden(),
+        };
+        Answer::Whole(201, json!({ "spec": {}, "status": { "allowed": allowed } }))
+    }
+
+    /// Ends a pod `times` times. The cluster forbids the n-th request if `refuses(n)`. Returns the results, and how many
+    /// requests the cluster received.
     async fn ended(
         times: usize,
-        allowed: bool,
+        review: Review,
         refuses: impl Fn(usize) -> bool + Send + Sync + 'static,
     ) -> (Vec<Result<()>>, usize) {
         let requests = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&requests);
         let (_serving, address) = server(move |path| {
             if path.contains("/selfsubjectaccessreviews") {
-                let status = json!({ "allowed": allowed });
-                return Answer::Whole(201, json!({ "spec": {}, "status": status }));
+                return reviewed(review);
             }
             if path.contains("/pods/p") {
                 return match refuses(counted.fetch_add(1, Ordering::SeqCst)) {
@@ -148,21 +168,28 @@ mod tests {
 
     #[tokio::test]
     async fn previously_allowed_request_is_retried_regardless_of_the_review() {
-        let (ended, requests) = ended(2, false, |nth| (1..4).contains(&nth)).await;
+        let (ended, requests) = ended(2, Review::Denies, |nth| (1..4).contains(&nth)).await;
         assert!(ended.iter().all(Result::is_ok), "{ended:?}");
         assert_eq!(requests, 5);
     }
 
     #[tokio::test]
     async fn request_allowed_by_the_review_is_retried() {
-        let (ended, requests) = ended(1, true, |nth| nth < 2).await;
+        let (ended, requests) = ended(1, Review::Allows, |nth| nth < 2).await;
         assert!(ended.iter().all(Result::is_ok), "{ended:?}");
         assert_eq!(requests, 3);
     }
 
     #[tokio::test]
+    async fn request_is_retried_if_the_review_itself_is_forbidden() {
+        let (ended, requests) = ended(1, Review::Forbidden, |nth| nth < 3).await;
+        assert!(ended.iter().all(Result::is_ok), "{ended:?}");
+        assert_eq!(requests, 4);
+    }
+
+    #[tokio::test]
     async fn request_denied_by_the_review_fails_at_once_with_its_rule() {
-        let (ended, requests) = ended(1, false, |_| true).await;
+        let (ended, requests) = ended(1, Review::Denies, |_| true).await;
         let error = ended[0].as_ref().unwrap_err();
         assert_eq!((error.kind(), requests), (ErrorKind::Config, 1));
         assert!(

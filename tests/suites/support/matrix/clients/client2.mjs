@@ -23,6 +23,9 @@ const LISTS = {
 };
 const CHANGES = { tools: 'toolsListChanged', prompts: 'promptsListChanged', resources: 'resourcesListChanged' };
 
+// In the newer era each request asks for its log messages.
+const LOG_LEVEL = 'io.modelcontextprotocol/logLevel';
+
 async function connect(target) {
   const capabilities = { sampling: {}, elicitation: { form: {} }, roots: { listChanged: true } };
   const client = new Client({ name: 'matrix', version: '1.0.0' }, { capabilities, versionNegotiation: { mode } });
@@ -43,17 +46,21 @@ async function connect(target) {
   await client.connect(connection);
   const modern = client.getNegotiatedProtocolVersion?.() === '2026-07-28';
   let stream;
+  let logLevel;
   return {
     events,
     initialized: async () => ({ serverInfo: client.getServerVersion(), capabilities: client.getServerCapabilities(), instructions: client.getInstructions() }),
     ping: async () => (modern ? {} : client.ping()),
-    level: async (level) => (modern ? {} : client.setLoggingLevel(level)),
+    async level(level) {
+      logLevel = level;
+      return modern ? {} : client.setLoggingLevel(level);
+    },
     async list(of, cursor) {
       const [method, key] = LISTS[of];
       const page = await client[method](cursor === undefined ? undefined : { cursor }, { cacheMode: 'refresh' });
       return { items: page[key], next: page.nextCursor };
     },
-    call: (name, values, options) => client.callTool({ name, arguments: values }, options),
+    call: (name, values, options) => client.callTool({ name, arguments: values, ...(modern && logLevel && { _meta: { [LOG_LEVEL]: logLevel } }) }, options),
     read: (uri) => client.readResource({ uri }, { cacheMode: 'refresh' }),
     prompt: (name, values) => client.getPrompt({ name, arguments: values }),
     complete: (ref, argument) => client.complete({ ref, argument }),
