@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp_orchestrator_core::auth::Principal;
-use mcp_orchestrator_core::call::{Call, Dialect};
+use mcp_orchestrator_core::call::{Call, CallEra};
 use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, SessionId};
 use mcp_orchestrator_core::jsonrpc::Message;
@@ -84,7 +84,7 @@ impl Caller {
         Call {
             principal: Arc::clone(&self.principal),
             gateway: GatewayId::default_gateway(),
-            dialect: Dialect::Legacy(self.session.clone()),
+            era: CallEra::Legacy(self.session.clone()),
             message: Message::parse(Bytes::from_static(text.as_bytes()))
                 .expect("what is written here is a message"),
             headers: http::HeaderMap::new(),

@@ -19,9 +19,9 @@ use crate::id::{GatewayId, SessionId};
 use crate::jsonrpc::{Kind, Message};
 use crate::runtime::InstanceKey;
 
-/// Protocol era of the client.
+/// The protocol era of a client's message, and its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dialect {
+pub enum CallEra {
     /// Legacy, in this session; `None` only for `initialize`, which creates the session.
     Legacy(Option<SessionId>),
     /// Modern: stateless requests.
@@ -34,8 +34,8 @@ pub struct Call {
     pub principal: Arc<Principal>,
     /// The gateway that received the call.
     pub gateway: GatewayId,
-    /// The era of the client, and its session.
-    pub dialect: Dialect,
+    /// The era of the message, and its session.
+    pub era: CallEra,
     /// The request as received.
     pub message: Message,
     /// Headers to forward upstream (`Mcp-Param-*`); usually empty.
@@ -50,7 +50,7 @@ impl Call {
         Self {
             principal,
             gateway,
-            dialect: Dialect::Modern,
+            era: CallEra::Modern,
             message,
             headers: HeaderMap::new(),
             token: None,
@@ -63,7 +63,7 @@ impl fmt::Debug for Call {
         f.debug_struct("Call")
             .field("principal", &self.principal.id)
             .field("gateway", &self.gateway)
-            .field("dialect", &self.dialect)
+            .field("era", &self.era)
             .field("message", &self.message)
             .finish_non_exhaustive()
     }
@@ -75,8 +75,8 @@ pub struct Notify {
     pub principal: Arc<Principal>,
     /// The gateway that received the message.
     pub gateway: GatewayId,
-    /// The era of the client, and its session.
-    pub dialect: Dialect,
+    /// The era of the message, and its session.
+    pub era: CallEra,
     /// The message as received.
     pub message: Message,
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use mcp_orchestrator_core::Result;
-use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify, Reply, ReplyItem};
+use mcp_orchestrator_core::call::{Call, CallEra, Listen, Notify, Reply, ReplyItem};
 use mcp_orchestrator_core::id::SessionId;
 use mcp_orchestrator_core::jsonrpc::Message;
 use serde_json::{Value, json};
@@ -21,14 +21,14 @@ pub(crate) struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn dialect(&self) -> Dialect {
-        Dialect::Legacy(Some(self.id.clone()))
+    fn era(&self) -> CallEra {
+        CallEra::Legacy(Some(self.id.clone()))
     }
 
     /// Sends a request and returns the reply as it begins.
     pub(crate) async fn begin(&self, id: u64, method: &str, params: &Value) -> Result<Reply> {
         let call = Call {
-            dialect: self.dialect(),
+            era: self.era(),
             ..self
                 .site
                 .call(&self.name, &self.gateway, request(id, method, params))
@@ -48,7 +48,7 @@ impl Session<'_> {
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
         let message = Message::parse(Bytes::from(text)).unwrap();
         let call = Call {
-            dialect: self.dialect(),
+            era: self.era(),
             ..self.site.call(&self.name, &self.gateway, message)
         };
         let reply = within("a reply", self.site.orchestrator.call(call)).await?;
@@ -60,7 +60,7 @@ impl Session<'_> {
         let notify = Notify {
             principal: self.site.principal(&self.name),
             gateway: gateway_id(&self.gateway),
-            dialect: self.dialect(),
+            era: self.era(),
             message: parsed(message),
         };
         self.site.orchestrator.notify(notify).await

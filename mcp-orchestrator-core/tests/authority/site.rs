@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use mcp_orchestrator_core::audit::{Audit, AuditEvent, AuditSink};
 use mcp_orchestrator_core::auth::{AccessRevision, Directory, People, Principal, Team};
-use mcp_orchestrator_core::call::{Call, Dialect, Listen, Reply};
+use mcp_orchestrator_core::call::{Call, CallEra, Listen, Reply};
 use mcp_orchestrator_core::credential::{
     CredentialResolver, CredentialRule, Generation, InstallationKey, Installations,
     InstalledResolver, Links, MemoryCredentials, Owner, Precondition, Revision, StoredCredential,
@@ -261,7 +261,7 @@ impl Site {
         let reply = self
             .orchestrator
             .call(Call {
-                dialect: Dialect::Legacy(None),
+                era: CallEra::Legacy(None),
                 ..self.call(name, gateway, request(0, "initialize", &params))
             })
             .await?;
@@ -278,7 +278,7 @@ impl Site {
         Call {
             principal: self.principal(name),
             gateway: gateway_id(gateway),
-            dialect: Dialect::Modern,
+            era: CallEra::Modern,
             message,
             headers: HeaderMap::new(),
             token: None,

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use mcp_orchestrator_core::ErrorKind;
-use mcp_orchestrator_core::call::{Call, Dialect, Notify};
+use mcp_orchestrator_core::call::{Call, CallEra, Notify};
 use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::jsonrpc::{Kind, Message};
 use mcp_orchestrator_core::orchestrator::Limits;
@@ -38,16 +38,16 @@ async fn refusals(session: &Session<'_>, text: &str) -> Vec<Option<ErrorKind>> {
         let notify = Notify {
             principal: site.principal(name),
             gateway: gateway_id(at),
-            dialect: Dialect::Legacy(Some(session.id.clone())),
+            era: CallEra::Legacy(Some(session.id.clone())),
             message,
         };
         let taken = site.orchestrator.notify(notify).await;
         return vec![taken.err().map(|error| error.kind())];
     }
     let mut kinds = Vec::new();
-    for dialect in [Dialect::Legacy(Some(session.id.clone())), Dialect::Modern] {
+    for era in [CallEra::Legacy(Some(session.id.clone())), CallEra::Modern] {
         let call = Call {
-            dialect,
+            era,
             ..site.call(name, at, message.clone())
         };
         let reply = within("a reply", site.orchestrator.call(call)).await;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use mcp_orchestrator_core::auth::Authenticated;
-use mcp_orchestrator_core::call::{Call, Dialect, Notify, Reply};
+use mcp_orchestrator_core::call::{Call, CallEra, Notify, Reply};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Message};
 use mcp_orchestrator_core::protocol::{method, version};
@@ -109,7 +109,7 @@ impl Sender {
         let notify = Notify {
             principal: self.who.principal.clone(),
             gateway: self.gateway.clone(),
-            dialect: Dialect::Legacy(self.session.clone()),
+            era: CallEra::Legacy(self.session.clone()),
             message,
         };
         self.orchestrator.notify(notify).await
@@ -123,7 +123,7 @@ impl Sender {
         let call = Call {
             principal: self.who.principal.clone(),
             gateway: self.gateway.clone(),
-            dialect: Dialect::Legacy(self.session.clone()),
+            era: CallEra::Legacy(self.session.clone()),
             message,
             headers: http::HeaderMap::new(),
             token: self.who.token.clone(),

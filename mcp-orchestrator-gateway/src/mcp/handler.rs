@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderName, Method, StatusCode};
 use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
-use mcp_orchestrator_core::call::{Call, Dialect, Listen, Notify, Reply};
+use mcp_orchestrator_core::call::{Call, CallEra, Listen, Notify, Reply};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Message};
 use mcp_orchestrator_core::protocol::{Era, header, method, version};
@@ -183,7 +183,7 @@ impl Gate {
         let call = Call {
             principal: who.principal,
             gateway,
-            dialect: Dialect::Modern,
+            era: CallEra::Modern,
             message,
             headers: modern::param_headers(head),
             token: who.token,
@@ -223,7 +223,7 @@ impl Gate {
         let call = Call {
             principal: who.principal,
             gateway,
-            dialect: Dialect::Legacy(session.filter(|_| message.method() != method::INITIALIZE)),
+            era: CallEra::Legacy(session.filter(|_| message.method() != method::INITIALIZE)),
             message,
             headers: http::HeaderMap::new(),
             token: who.token,
@@ -263,11 +263,11 @@ impl Gate {
         let Some(session) = session else {
             return errors::response(&no_session(), None, Era::Legacy);
         };
-        let dialect = Dialect::Legacy(Some(session));
+        let era = CallEra::Legacy(Some(session));
         let notify = Notify {
             principal: who.principal,
             gateway,
-            dialect,
+            era,
             message,
         };
         match self.orchestrator.notify(notify).await {

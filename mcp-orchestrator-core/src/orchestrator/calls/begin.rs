@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use super::request::ClientRequest;
 use super::session_call::SessionCall;
-use crate::call::{Call, Dialect, Reply};
+use crate::call::{Call, CallEra, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::orchestrator::input::modern_client::ModernCall;
 use crate::orchestrator::state::Inner;
@@ -21,22 +21,22 @@ pub(crate) enum CallInProgress<'a> {
 impl Inner {
     /// Begins a call. This is not async, so that the call's data is moved into its box only once.
     pub(crate) fn begin(self: &Arc<Self>, call: Call) -> Result<CallInProgress<'_>> {
-        Ok(match &call.dialect {
-            Dialect::Legacy(None) if call.message.method() == method::INITIALIZE => {
+        Ok(match &call.era {
+            CallEra::Legacy(None) if call.message.method() == method::INITIALIZE => {
                 CallInProgress::Other(Box::pin(self.initialize(call)))
             }
-            Dialect::Legacy(None) => {
+            CallEra::Legacy(None) => {
                 return Err(Error::new(
                     ErrorKind::InvalidRequest,
                     "the header Mcp-Session-Id is missing: send initialize first",
                 ));
             }
-            Dialect::Legacy(Some(id)) => {
+            CallEra::Legacy(Some(id)) => {
                 let session = self.session(id, &call.principal, &call.gateway)?;
                 session.sent(&call.principal, call.token.as_ref());
                 CallInProgress::Session(self.session_call(session, call)?)
             }
-            Dialect::Modern => CallInProgress::Other(Box::pin(self.modern_call(call))),
+            CallEra::Modern => CallInProgress::Other(Box::pin(self.modern_call(call))),
         })
     }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::audit::Outcome;
-use crate::call::{Dialect, Notify};
+use crate::call::{CallEra, Notify};
 use crate::error::{ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, Splice};
 use crate::orchestrator::authority::{AllowedBy, SendCheck};
@@ -21,7 +21,7 @@ use crate::session::Session;
 impl Inner {
     /// Handles a notification or a response of a client.
     pub(crate) async fn take_notice(self: &Arc<Self>, notify: Notify) -> Result<()> {
-        let Dialect::Legacy(Some(id)) = &notify.dialect else {
+        let CallEra::Legacy(Some(id)) = &notify.era else {
             // Over HTTP, a modern client sends no notifications: it cancels by closing the stream.
             return Ok(());
         };

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::call::{Call, Dialect, Listen, Reply, ReplyItem, own};
+use crate::call::{Call, CallEra, Listen, Reply, ReplyItem, own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Members, Message, notification, quote, response};
 use crate::limits::{MAX_LISTEN_ID_LEN, MAX_LISTENS_PER_PRINCIPAL, MAX_WAITING_NOTIFICATIONS};
@@ -57,7 +57,7 @@ impl Inner {
         let call = Call {
             principal: listen.principal,
             gateway: listen.gateway,
-            dialect: Dialect::Modern,
+            era: CallEra::Modern,
             message,
             headers: http::HeaderMap::new(),
             token: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use mcp_orchestrator_core::auth::Principal;
-use mcp_orchestrator_core::call::{Call, Dialect, Reply, ReplyItem};
+use mcp_orchestrator_core::call::{Call, CallEra, Reply, ReplyItem};
 use mcp_orchestrator_core::id::{GatewayId, ServerId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Members, Message, request};
 use mcp_orchestrator_core::protocol::{meta, method, version};
@@ -107,7 +107,7 @@ pub(crate) async fn gateway_list(
         let call = Call {
             principal: Arc::clone(principal),
             gateway: gateway.clone(),
-            dialect: Dialect::Modern,
+            era: CallEra::Modern,
             message: message(method_of(kind), &params)?,
             headers: http::HeaderMap::new(),
             token: None,

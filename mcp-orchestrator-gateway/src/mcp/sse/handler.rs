@@ -9,7 +9,7 @@ use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use mcp_orchestrator_core::auth::PublicUrl;
-use mcp_orchestrator_core::call::{Call, Dialect, Notify};
+use mcp_orchestrator_core::call::{Call, CallEra, Notify};
 use mcp_orchestrator_core::id::GatewayId;
 use mcp_orchestrator_core::jsonrpc::{Kind, Message};
 use mcp_orchestrator_core::protocol::{Era, method};
@@ -127,7 +127,7 @@ impl Gate {
             let notify = Notify {
                 principal: who.principal,
                 gateway: channel.gateway.clone(),
-                dialect: Dialect::Legacy(Some(session.ok_or_else(missing)?)),
+                era: CallEra::Legacy(Some(session.ok_or_else(missing)?)),
                 message,
             };
             self.orchestrator.notify(notify).await?;
@@ -137,7 +137,7 @@ impl Gate {
         let call = Call {
             principal: who.principal,
             gateway: channel.gateway.clone(),
-            dialect: Dialect::Legacy(session.filter(|_| message.method() != method::INITIALIZE)),
+            era: CallEra::Legacy(session.filter(|_| message.method() != method::INITIALIZE)),
             message,
             headers: http::HeaderMap::new(),
             token: who.token,
