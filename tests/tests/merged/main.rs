@@ -9,6 +9,8 @@
 mod announcements;
 mod extensions;
 mod interfaces;
+mod override_views;
+mod overrides;
 mod owners;
 mod servers;
 mod skills;

@@ -15,7 +15,7 @@ use crate::orchestrator::params::params;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::protocol::meta;
-use crate::router::{Item, ToolFilter, View, split};
+use crate::router::{Item, View, split};
 
 /// Extensions with methods that are routed even if several servers declare them.
 const ROUTED: [&str; 3] = [
@@ -44,7 +44,7 @@ pub(super) fn keep_routed(
 ) -> Vec<String> {
     let theirs: Vec<(Map<String, Value>, bool)> = known
         .iter()
-        .map(|source| (of(source), source.tools == ToolFilter::All))
+        .map(|source| (of(source), source.is_whole()))
         .collect();
     let is_routed = |has: &dyn Fn(&Map<String, Value>) -> bool| {
         let mut declaring = theirs.iter().filter(|(theirs, _)| has(theirs));
@@ -150,7 +150,7 @@ impl Inner {
             }
         };
         let entry = &view.entries[at];
-        if entry.tools != ToolFilter::All {
+        if !entry.is_whole() {
             return Err(refused());
         }
         let work = ForwardedRequest {
