@@ -2,6 +2,8 @@
 # An MCP server for the tests of the command line: legacy, over standard input and output.
 printf 'the server starts\n' >&2
 
+[ -n "$CAPABILITIES" ] || CAPABILITIES='{"tools":{}}'
+
 answer() { printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$1" "$2"; }
 text() { answer "$1" "{\"content\":[{\"type\":\"text\",\"text\":\"$2\"}]$3}"; }
 
@@ -9,7 +11,7 @@ while IFS= read -r line; do
     id=$(printf '%s' "$line" | sed -n 's/.*"id":\("[^"]*"\|[0-9][0-9]*\).*/\1/p')
     case $line in
     *'"method":"initialize"'*)
-        answer "$id" '{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"scripted","version":"1"}}' ;;
+        answer "$id" '{"protocolVersion":"2025-11-25","capabilities":'"$CAPABILITIES"',"serverInfo":{"name":"scripted","version":"1"}}' ;;
     *'"method":"tools/list"'*)
         answer "$id" '{"tools":[{"name":"add","description":"Adds two numbers","inputSchema":{"type":"object","properties":{"a":{"type":"number"},"b":{"type":"number"},"note":{"type":"string"}},"required":["a","b"]}},{"name":"fail","description":"Fails","inputSchema":{"type":"object"}},{"name":"hash","description":"Tells of its secret without telling it","inputSchema":{"type":"object"}}]}' ;;
     *'"method":"tools/call"'*'"name":"add"'*)

@@ -112,6 +112,16 @@ pub(crate) fn plain(error: &Error) -> Response {
     response
 }
 
+/// Returns a JSON object with the error, for requests that are not JSON-RPC.
+pub(crate) fn object(error: &Error) -> Response {
+    let text = serde_json::json!({ "error": error.to_string() });
+    let mut response = Response::new(axum::body::Body::from(text.to_string()));
+    *response.status_mut() = table(error.kind(), Era::Modern).0;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
 /// Returns an empty response.
 pub(crate) fn status(status: StatusCode) -> Response {
     let mut response = Response::new(axum::body::Body::empty());

@@ -52,6 +52,7 @@ mod pages;
 pub mod program;
 #[cfg(feature = "pages")]
 mod rate_limit;
+mod registry;
 mod request;
 mod serve;
 #[cfg(feature = "tls")]
@@ -64,6 +65,7 @@ pub use self::options::{Options, ProtectedResource};
 pub use self::pages::{Pages, pages};
 #[cfg(feature = "program")]
 pub use self::program::{args, demo_server, discover, hardening, telemetry};
+pub use self::registry::registry;
 pub use self::request::forwarded::Forwarded;
 pub use self::request::protected_resource::well_known;
 pub use self::serve::{ConnectionLimits, LiveRoutes, Routes, Shutdown, serve, serve_with};

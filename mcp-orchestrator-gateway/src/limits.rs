@@ -74,6 +74,8 @@ mcp_orchestrator_core::limits! {
     MAX_RATED_KEYS: Count = 10_000;
     /// Messages of one JSON-RPC batch.
     MAX_BATCH_LEN: Count = 64;
+    /// Entries in a page of the registry.
+    MAX_REGISTRY_PAGE: Count = 100;
     /// The size of a token for signing in at a page. Browsers do not store a larger cookie.
     MAX_PAGE_TOKEN_LEN: Bytes = 2500;
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mcp_orchestrator_core::auth::{AccessRevision, Network, PublicUrl};
+use mcp_orchestrator_core::id::GatewayId;
 
 /// Limits and rules of the endpoint.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Options {
     pub protected: Option<ProtectedResource>,
     /// Proxies that are trusted to set `X-Forwarded-*` headers.
     pub trusted_proxies: Vec<Network>,
+    /// Gateways that the registry and their server cards show to callers without a token.
+    pub public_gateways: Vec<GatewayId>,
     /// How long a stream may be silent before a comment keeps it alive, and how long a call may take before its
     /// response becomes a stream.
     pub keep_alive: Duration,
@@ -46,6 +49,7 @@ impl Default for Options {
             public_url: None,
             protected: None,
             trusted_proxies: Vec::new(),
+            public_gateways: Vec::new(),
             keep_alive: Duration::from_secs(15),
             revision: AccessRevision::default(),
         }

@@ -68,6 +68,10 @@ impl Router for TeamPolicy {
             prefixed: view.prefixed,
         }))
     }
+
+    fn gateways(&self) -> Vec<GatewayId> {
+        self.table.gateways()
+    }
 }
 
 /// The lists of the servers that a caller sees.

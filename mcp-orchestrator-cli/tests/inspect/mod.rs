@@ -5,6 +5,7 @@
 mod completions;
 mod configuration;
 mod dead_servers;
+mod extensions;
 mod unsaid;
 
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! Name conflicts in gateways, as far as cached lists show them: for `check`, for a reload, and for operators.
+//! Name conflicts in gateways and extensions that they do not announce, as far as cached lists show them: for `check`,
+//! for a reload, and for operators.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use crate::auth::Principal;
 use crate::config::{Notice, Problem, Settings};
 use crate::error::{ErrorKind, Result};
 use crate::id::GatewayId;
+use crate::orchestrator::UnannouncedExtension;
 use crate::router::{Conflict, ConflictCause, Router as _, TableRouter};
 use crate::server::{ServerSpec, StartMode};
 
@@ -48,25 +50,42 @@ impl GatewayConflict {
     }
 }
 
+/// An extension that a gateway does not announce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GatewayExtension {
+    /// The gateway.
+    pub gateway: GatewayId,
+    /// The extension.
+    pub extension: UnannouncedExtension,
+}
+
+/// What the cached lists of a gateway's servers say about their combination.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Findings {
+    /// Names that several servers list.
+    pub conflicts: Vec<GatewayConflict>,
+    /// Extensions that are not announced.
+    pub extensions: Vec<GatewayExtension>,
+}
+
 impl Settings {
-    /// Returns the conflicts for this principal according to the cached lists in the state directory. Starts no
+    /// Returns the findings for this principal according to the cached lists in the state directory. Starts no
     /// instance.
     ///
     /// # Errors
-    /// Fails if the state directory cannot be used. If another process holds it, an empty list is returned.
-    pub async fn cached_conflicts(
-        &self,
-        principal: &Arc<Principal>,
-    ) -> Result<Vec<GatewayConflict>> {
+    /// Fails if the state directory cannot be used. If another process holds it, nothing is returned.
+    pub async fn cached_findings(&self, principal: &Arc<Principal>) -> Result<Findings> {
         if !self.state_dir.exists() {
-            return Ok(Vec::new());
+            return Ok(Findings::default());
         }
         // No instance runs for this, so no cluster is contacted.
         let mut settings = self.clone();
         settings.backends.kubernetes = None;
         match settings.build_lazy().await {
-            Ok(built) => Ok(built.conflicts(principal).await),
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(Vec::new()),
+            Ok(built) => Ok(built.findings(principal).await),
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(Findings::default()),
             Err(error) => Err(error),
         }
     }
@@ -92,6 +111,32 @@ impl Settings {
 }
 
 impl Built {
+    /// Returns the findings for this principal in all gateways, according to the cached lists.
+    pub async fn findings(&self, principal: &Arc<Principal>) -> Findings {
+        Findings {
+            conflicts: self.conflicts(principal).await,
+            extensions: self.unannounced_extensions(principal).await,
+        }
+    }
+
+    /// Returns the extensions that gateways do not announce to this principal, according to the cached lists.
+    pub async fn unannounced_extensions(
+        &self,
+        principal: &Arc<Principal>,
+    ) -> Vec<GatewayExtension> {
+        let mut found = Vec::new();
+        for gateway in self.router().gateways() {
+            let here = self.orchestrator();
+            let here = here.unannounced_extensions(principal, &gateway).await;
+            let here = here.unwrap_or_default().into_iter();
+            found.extend(here.map(|extension| GatewayExtension {
+                gateway: gateway.clone(),
+                extension,
+            }));
+        }
+        found
+    }
+
     /// Returns the conflicts for this principal in all gateways, according to the cached lists.
     pub async fn conflicts(&self, principal: &Arc<Principal>) -> Vec<GatewayConflict> {
         let mut found = Vec::new();

@@ -23,6 +23,6 @@ pub use self::authenticators::Authenticators;
 pub use self::build::Backends;
 pub use self::built::Built;
 pub use self::cluster::ClusterReview;
-pub use self::conflicts::GatewayConflict;
+pub use self::conflicts::{Findings, GatewayConflict, GatewayExtension};
 pub use self::purge::ClusterLeftovers;
 pub use self::retry::WhenUnavailable;

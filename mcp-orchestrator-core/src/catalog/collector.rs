@@ -21,6 +21,8 @@ pub(crate) struct Intake {
     bytes: usize,
     /// Number of items that the server sent, including those left out.
     offered: usize,
+    /// The shortest time for which a page may be cached, in milliseconds.
+    ttl_ms: Option<u64>,
     reports: Reports,
 }
 
@@ -43,6 +45,7 @@ impl Intake {
             names: HashSet::new(),
             bytes: 0,
             offered: 0,
+            ttl_ms: None,
             reports: Reports::default(),
         }
     }
@@ -50,6 +53,11 @@ impl Intake {
     /// Returns the number of items collected.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// Returns how long the list may be cached, in milliseconds, if the server says so.
+    pub(crate) fn ttl_ms(&self) -> Option<u64> {
+        self.ttl_ms
     }
 
     /// Returns the items, and reports of what was left out.
@@ -64,6 +72,15 @@ impl Intake {
     pub(crate) fn page(&mut self, result: &str) -> Result<Next, &'static str> {
         let head = Head::read(result, list_name(self.kind)).ok_or("the result is no object")?;
         let list = head.list.ok_or("the result has no list")?.get();
+        let ttl_ms = head.ttl_ms.map(|raw| -> u64 {
+            // A text, a negative number or one with an exponent allows no caching.
+            let whole = raw.get().split('.').next().unwrap_or_default();
+            whole.parse().unwrap_or(0)
+        });
+        self.ttl_ms = match (self.ttl_ms, ttl_ms) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
         // Some languages serialize an empty list as `null`.
         let mut next = head.next();
         if list != "null" {
@@ -149,6 +166,7 @@ impl<'de> Visitor<'de> for Items<'_> {
 struct Head<'a> {
     list: Option<&'a RawValue>,
     cursor: Option<&'a RawValue>,
+    ttl_ms: Option<&'a RawValue>,
 }
 
 impl<'a> Head<'a> {
@@ -202,6 +220,8 @@ impl<'de> Visitor<'de> for HeadOf {
                 head.list = Some(map.next_value()?);
             } else if key == "nextCursor" {
                 head.cursor = Some(map.next_value()?);
+            } else if key == "ttlMs" {
+                head.ttl_ms = Some(map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -260,6 +280,25 @@ mod tests {
             let page = format!(r#"{{"prompts":[{{"name":"p"}}],"nextCursor":{cursor}}}"#);
             assert!(matches!(intake.page(&page), Ok(Next::Cut(_))), "{cursor}");
             assert_eq!(names(intake), ["p"]);
+        }
+    }
+
+    #[test]
+    fn list_may_be_cached_as_long_as_its_shortest_page() {
+        for (pages, ttl_ms) in [
+            (&[""][..], None),
+            (&[r#","ttlMs":700"#], Some(700)),
+            (&[r#","ttlMs":700"#, r#","ttlMs":90.5"#, ""], Some(90)),
+            (&["", r#","ttlMs":0"#], Some(0)),
+            (&[r#","ttlMs":-1"#], Some(0)),
+            (&[r#","ttlMs":"700""#], Some(0)),
+            (&[r#","ttlMs":null"#], Some(0)),
+        ] {
+            let mut intake = Intake::new(ItemKind::Tool);
+            for page in pages {
+                intake.page(&format!(r#"{{"tools":[]{page}}}"#)).unwrap();
+            }
+            assert_eq!(intake.ttl_ms(), ttl_ms, "{pages:?}");
         }
     }
 

@@ -40,6 +40,8 @@ struct Outcome {
     kind: ItemKind,
     /// Items received, including those before an error.
     items: Vec<KeptItem>,
+    /// How long they may be cached, in milliseconds.
+    ttl_ms: Option<u64>,
     state: Result<ListState>,
 }
 
@@ -114,6 +116,10 @@ fn settle(
     let error = match outcome.state {
         Ok(state) => {
             kept.set(kind, outcome.items, state);
+            if kept.era == Era::Modern {
+                // Legacy servers do not know the member.
+                kept.set_ttl_ms(kind, outcome.ttl_ms);
+            }
             return None;
         }
         Err(error) => error,
@@ -137,12 +143,18 @@ fn settle(
 async fn list(lease: &Lease, caller: &Caller, kind: ItemKind) -> Outcome {
     let mut intake = Some(Intake::new(kind));
     let state = pages(lease, caller, kind, &mut intake).await;
+    let ttl_ms = intake.as_ref().and_then(Intake::ttl_ms);
     let (items, reports) = intake.map(Intake::finish).unwrap_or_default();
     if !reports.is_empty() {
         let (server, list) = (lease.key.server(), method_of(kind));
         tracing::warn!(%server, list, "{reports}");
     }
-    Outcome { kind, items, state }
+    Outcome {
+        kind,
+        items,
+        ttl_ms,
+        state,
+    }
 }
 
 /// Reads all pages of a list. Items received before an error remain in `intake`.

@@ -13,7 +13,7 @@ mod page;
 mod persistence;
 mod seen_uris;
 mod server_lists;
-mod shared_ui;
+mod shared_address;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

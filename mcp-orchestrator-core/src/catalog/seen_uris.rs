@@ -64,8 +64,9 @@ impl Carried {
         uri: &str,
     ) -> Option<usize> {
         let uris = self.principals.get(&principal.id)?.get(server)?;
-        let direct = uris.numbers.get(uri);
-        direct.or_else(|| uris.of_skill(uri)).copied()
+        // A file that a result named belongs to the server that had its skill first.
+        let direct = uris.numbers.get(uri).into_iter();
+        direct.chain(uris.of_skill(uri)).min().copied()
     }
 
     /// Marks the principal as the most recently served.
@@ -92,7 +93,9 @@ impl Uris {
             .skip(start)
             .filter(|(_, byte)| *byte == b'/');
         let mut roots = slashes.map(|(at, _)| &uri[..=at]);
-        roots.find_map(|root| self.numbers.get(root))
+        let within = roots.find_map(|root| self.numbers.get(root));
+        // The directory of the skill itself is usually named without a slash at its end.
+        within.or_else(|| self.numbers.get(&format!("{uri}/")))
     }
 
     fn add(&mut self, uri: String, number: usize) {
@@ -152,6 +155,35 @@ mod tests {
         }
         let number = |server| carried.number(server, &ann, "report://0");
         assert!(number(&good) < number(&bad) && number(&good).is_some());
+    }
+
+    #[test]
+    fn files_of_a_skill_belong_to_the_first_server_that_has_it() {
+        let mut carried = Carried::default();
+        let (first, second, ann) = (server("first"), server("second"), user("ann"));
+        for from in [&first, &second] {
+            carried.add(from, &ann, vec!["skill://acme/one/".into()]);
+        }
+        carried.add(&first, &ann, vec!["skill://acme/one/x".into()]);
+        for uri in [
+            "skill://acme/one",
+            "skill://acme/one/",
+            "skill://acme/one/x",
+            "skill://acme/one/SKILL.md",
+            "skill://acme/one/a/b.txt",
+        ] {
+            let number = |server| carried.number(server, &ann, uri);
+            assert!(number(&first).is_some(), "{uri}");
+            assert!(number(&first) < number(&second), "{uri}");
+        }
+        for uri in [
+            "skill://acme",
+            "skill://acme/",
+            "skill://acme/oneself",
+            "x://acme/one/x",
+        ] {
+            assert_eq!(carried.number(&first, &ann, uri), None, "{uri}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Kept {
 struct List {
     items: Vec<KeptItem>,
     state: ListState,
+    /// How long the server allows the list to be cached, in milliseconds; `None`: it does not say.
+    ttl_ms: Option<u64>,
 }
 
 /// State of a cached list.
@@ -66,6 +68,9 @@ struct Document<'a> {
     /// Indexes of the lists that the server does not have.
     #[serde(default)]
     lacking: Vec<usize>,
+    /// How long the server allows each list to be cached.
+    #[serde(default)]
+    ttl_ms: Vec<Option<u64>>,
 }
 
 const FORMAT: u32 = 3;
@@ -87,7 +92,24 @@ impl Kept {
 
     /// Replaces a list.
     pub(crate) fn set(&mut self, kind: ItemKind, items: Vec<KeptItem>, state: ListState) {
-        self.lists[kind as usize] = List { items, state };
+        self.lists[kind as usize] = List {
+            items,
+            state,
+            ttl_ms: None,
+        };
+    }
+
+    /// Sets how long the server allows a list to be cached, in milliseconds.
+    pub(crate) fn set_ttl_ms(&mut self, kind: ItemKind, ttl_ms: Option<u64>) {
+        self.lists[kind as usize].ttl_ms = ttl_ms;
+    }
+
+    /// Returns how long clients may cache a list, in milliseconds. An incomplete one must not be cached.
+    pub(crate) fn ttl_ms(&self, kind: ItemKind) -> u64 {
+        if !self.has(&[kind]) {
+            return 0;
+        }
+        self.lists[kind as usize].ttl_ms.unwrap_or(u64::MAX)
     }
 
     /// Returns the state of a list.
@@ -143,6 +165,9 @@ impl Kept {
         self.hello.hash(&mut hash);
         for item in self.lists.iter().flat_map(|list| &list.items) {
             item.raw.hash(&mut hash);
+        }
+        for list in &self.lists {
+            list.ttl_ms.hash(&mut hash);
         }
         hash.finish()
     }
@@ -226,6 +251,7 @@ impl Kept {
             templates: raws(ItemKind::Template),
             failed: places(|state| matches!(state, ListState::Awaited | ListState::Failed)),
             lacking: places(|state| state == ListState::Lacking),
+            ttl_ms: self.lists.iter().map(|list| list.ttl_ms).collect(),
         };
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
@@ -260,6 +286,8 @@ impl Kept {
                 ListState::Whole
             };
             kept.set(kind, intake.finish().0, state);
+            let ttl_ms = document.ttl_ms.get(kind as usize).copied();
+            kept.set_ttl_ms(kind, ttl_ms.flatten());
         }
         Some(kept)
     }
@@ -280,12 +308,15 @@ mod tests {
         let raw = r#"{ "z":1, "name":"a\/b", "big":123456789012345678901234567890, "inputSchema":{"type":"object"} }"#;
         let tool = KeptItem::read(ItemKind::Tool, raw).unwrap().item;
         kept.set(ItemKind::Tool, vec![tool], ListState::Whole);
+        kept.set_ttl_ms(ItemKind::Tool, Some(700));
         kept.set(ItemKind::Prompt, Vec::new(), ListState::Failed);
         kept.set(ItemKind::Resource, Vec::new(), ListState::Whole);
         kept.set(ItemKind::Template, Vec::new(), ListState::Lacking);
         let back = Kept::read(&kept.write()).unwrap();
         assert_eq!(back, kept);
         assert_eq!(back.items(ItemKind::Tool)[0].name, "a/b");
+        let ttls = ItemKind::ALL.map(|kind| back.ttl_ms(kind));
+        assert_eq!(ttls, [700, 0, u64::MAX, u64::MAX]);
         assert!(!back.changed_since(Some(&kept)).any());
         assert!(back.changed_since(None).tools);
     }

@@ -124,6 +124,9 @@ id! {
 }
 
 impl GatewayId {
+    /// The name that no configured gateway may have: `/mcp/server-card` is the server card of the default gateway.
+    pub const RESERVED: &'static str = "server-card";
+
     /// Returns the gateway at `/mcp`.
     pub fn default_gateway() -> Self {
         Self("default".into())

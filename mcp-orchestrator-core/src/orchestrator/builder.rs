@@ -186,6 +186,7 @@ impl Builder {
                 seen: instance_history::InstanceHistory::default(),
                 told: conflict_log::ConflictLog::default(),
                 told_overrides: conflict_log::ConflictLog::default(),
+                logged: conflict_log::LoggedFacts::default(),
                 metrics: Arc::default(),
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,

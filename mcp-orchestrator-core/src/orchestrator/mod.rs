@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 pub use self::builder::Builder;
 use self::calls::begin::CallInProgress;
+pub use self::calls::extensions::UnannouncedExtension;
 pub use self::credentials::changes::{Leftover, PendingRemoval};
 pub use self::operator::explain::Explanation;
 pub use self::operator::instances::{InstanceInfo, InstanceState};
@@ -140,6 +141,20 @@ impl Orchestrator {
         gateway: &crate::id::GatewayId,
     ) -> bool {
         self.inner.router.view(principal, gateway).is_ok()
+    }
+
+    /// Returns what a principal sees of a gateway, or `None` if the gateway does not exist for it.
+    pub fn view(
+        &self,
+        principal: &crate::auth::Principal,
+        gateway: &crate::id::GatewayId,
+    ) -> Option<Arc<crate::router::View>> {
+        self.inner.router.view(principal, gateway).ok()
+    }
+
+    /// Returns the names of all gateways, sorted, regardless of who may use them.
+    pub fn gateways(&self) -> Vec<crate::id::GatewayId> {
+        self.inner.router.gateways()
     }
 
     /// Returns a configured server.

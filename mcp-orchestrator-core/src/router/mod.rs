@@ -10,9 +10,9 @@ mod names;
 mod overrides;
 mod scheme;
 mod server_items;
+mod shared_address;
 mod table;
 mod template;
-mod ui;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,10 +25,10 @@ pub use self::members::Members;
 pub use self::names::{MAX_NAME_LEN, may_be_cut, shown, split};
 pub use self::overrides::{FixedArguments, OverrideError, ToolOverride, ToolOverrides};
 pub use self::server_items::Listed;
+pub(crate) use self::shared_address::{is_skill, may_be_changed, shown_address};
 pub use self::table::{GatewaySpec, TableRouter};
 pub use self::template::Specificity;
 pub(crate) use self::template::{TemplateError, check_template};
-pub(crate) use self::ui::{is_ui, shown_ui};
 use crate::auth::Principal;
 use crate::credential::CredentialRule;
 use crate::id::{Alias, GatewayId, ServerId};
@@ -288,9 +288,10 @@ impl ViewEntry {
 /// Decides where calls go and what each principal sees. Methods must not block; they decide on a snapshot.
 ///
 /// # Contract
-/// `route` returns a server only if `view` for the same principal and gateway shows it. It finds a tool by the name that
-/// the view's [overrides](ViewEntry::overrides) give it, never by the own name of a renamed tool, and returns the
-/// tool's override. Every implementation must pass the suite in [`crate::testing::router`].
+/// `route` returns a server only if `view` for the same principal and gateway shows it, and `gateways` names every
+/// gateway that has a view. A tool is found by the name that the view's [overrides](ViewEntry::overrides) give it, never
+/// by the own name of a renamed tool, and its override is returned. Every implementation must pass the suite in
+/// [`crate::testing::router`].
 pub trait Router: fmt::Debug + Send + Sync + 'static {
     /// Returns the route of this principal's call.
     ///
@@ -303,4 +304,7 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`NoRoute::Gateway`] if the gateway does not exist or the principal may not use it.
     fn view(&self, principal: &Principal, gateway: &GatewayId) -> Result<Arc<View>, NoRoute>;
+
+    /// Returns the names of all gateways, sorted. It grants nothing: `view` decides which of them exist for a principal.
+    fn gateways(&self) -> Vec<GatewayId>;
 }

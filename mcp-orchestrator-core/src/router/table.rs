@@ -76,13 +76,6 @@ impl TableRouter {
         let gateways = self.gateways.load();
         Some(gateways.get(gateway)?.common.view.prefixed)
     }
-
-    /// Returns the names of all gateways, sorted.
-    pub fn gateways(&self) -> Vec<GatewayId> {
-        let mut ids: Vec<_> = self.gateways.load().keys().cloned().collect();
-        ids.sort();
-        ids
-    }
 }
 
 impl Gateway {
@@ -183,6 +176,12 @@ impl Router for TableRouter {
             .and_then(|gateway| gateway.sight(principal))
             .ok_or_else(|| NoRoute::Gateway(gateway.clone()))?;
         Ok(Arc::clone(&sight.view))
+    }
+
+    fn gateways(&self) -> Vec<GatewayId> {
+        let mut ids: Vec<_> = self.gateways.load().keys().cloned().collect();
+        ids.sort();
+        ids
     }
 }
 

@@ -91,6 +91,9 @@ pub fn known(
 /// # Panics
 /// If the router breaks its contract.
 pub fn suite(router: &dyn Router, probe: Probe<'_>) {
+    let gateways = router.gateways();
+    let absent = |gateway: &GatewayId| gateway.as_str() == ABSENT_GATEWAY;
+    assert!(gateways.is_sorted() && !gateways.iter().any(absent));
     for principal in probe.principals {
         for gateway in probe.gateways {
             let ask = Ask {
@@ -101,6 +104,8 @@ pub fn suite(router: &dyn Router, probe: Probe<'_>) {
             };
             match router.view(principal, gateway) {
                 Ok(view) => {
+                    let named = router.gateways().contains(gateway);
+                    assert!(named, "{}: `gateways` names it", ask.at());
                     ask.repeats_its_decisions(&view);
                     ask.reaches_what_it_shows(&view);
                     ask.hides_own_names_of_renamed_tools(&view);

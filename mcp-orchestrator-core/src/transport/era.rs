@@ -98,7 +98,8 @@ pub(super) fn insert_meta(message: &Message, edits: &mut Splice, members: &str) 
 
 /// Converts a reply to the caller's era.
 pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str) -> Reply {
-    if from == to {
+    // Clients get lists from the list cache, which needs to know how long the server allows them to be cached.
+    if from == to || (to == Era::Legacy && is_list(method)) {
         return reply;
     }
     let cached = is_cached(method);
@@ -123,17 +124,20 @@ fn translate(item: ReplyItem, to: Era, cached: bool, reading: bool) -> ReplyItem
     }
 }
 
-fn is_cached(method: &str) -> bool {
+fn is_list(method: &str) -> bool {
     use crate::protocol::method as m;
     [
         m::TOOLS_LIST,
         m::PROMPTS_LIST,
         m::RESOURCES_LIST,
         m::RESOURCES_TEMPLATES_LIST,
-        m::RESOURCES_READ,
-        m::DISCOVER,
     ]
     .contains(&method)
+}
+
+fn is_cached(method: &str) -> bool {
+    use crate::protocol::method as m;
+    is_list(method) || [m::RESOURCES_READ, m::DISCOVER].contains(&method)
 }
 
 fn answer(response: Message, to: Era, cached: bool, reading: bool) -> Message {

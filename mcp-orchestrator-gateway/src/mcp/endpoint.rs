@@ -2,6 +2,7 @@
 //! `/sse/{gateway}`.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
@@ -58,6 +59,7 @@ impl Endpoint {
             admission,
             options,
             default: GatewayId::default_gateway(),
+            since: SystemTime::now(),
         }))
     }
 
@@ -80,10 +82,15 @@ impl Endpoint {
     }
 
     /// Returns the prefixes of its paths: the root, and the path of the public address.
-    fn prefixes(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = &str> {
         let url = self.0.options.public_url.as_ref();
         let own = url.map(PublicUrl::prefix).filter(|own| !own.is_empty());
         std::iter::once("").chain(own)
+    }
+
+    /// Returns what its requests depend on.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0
     }
 
     /// Returns the options.
@@ -99,7 +106,9 @@ impl Endpoint {
             // Names with escapes are left to the router.
             rest => {
                 let name = rest.strip_prefix('/')?;
-                GatewayId::new(name.strip_suffix('/').unwrap_or(name)).ok()
+                let name = name.strip_suffix('/').unwrap_or(name);
+                // The card of the default gateway has its own route.
+                (name != GatewayId::RESERVED).then(|| GatewayId::new(name).ok())?
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Handles a request to a gateway: authenticates the caller, classifies the request and produces the response.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub(crate) struct Gate {
     pub(crate) admission: Admission,
     pub(crate) options: Options,
     pub(crate) default: GatewayId,
+    /// When these options took effect.
+    pub(crate) since: SystemTime,
 }
 
 /// How a request is answered.

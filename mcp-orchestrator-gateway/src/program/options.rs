@@ -28,6 +28,12 @@ pub(crate) fn endpoint(settings: &Settings) -> Options {
         public_url: auth.public_url.clone(),
         protected: (!auth.issuers.is_empty()).then_some(protected),
         trusted_proxies: auth.trusted_proxies.clone(),
+        public_gateways: settings
+            .gateways
+            .iter()
+            .filter(|gateway| gateway.is_public)
+            .map(|gateway| gateway.id.clone())
+            .collect(),
         ..Options::default()
     }
 }

@@ -129,7 +129,7 @@ fn resource(options: &Options, parts: &Parts, gateway: &GatewayId) -> String {
 }
 
 /// Returns the configured address, else the requested one.
-fn base(options: &Options, parts: &Parts) -> Option<PublicUrl> {
+pub(crate) fn base(options: &Options, parts: &Parts) -> Option<PublicUrl> {
     if let Some(url) = &options.public_url {
         return Some(url.clone());
     }

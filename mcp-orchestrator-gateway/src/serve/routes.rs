@@ -25,6 +25,7 @@ use super::connections::Busy;
 use super::stalls::Stalls;
 use crate::errors;
 use crate::mcp::endpoint::Endpoint;
+use crate::registry::registry;
 use crate::request::connection::Peer;
 use crate::request::protected_resource::well_known;
 
@@ -50,7 +51,10 @@ impl From<Router> for Routes {
 impl From<Endpoint> for Routes {
     fn from(endpoint: Endpoint) -> Self {
         Self {
-            others: endpoint.router().merge(well_known(endpoint.options())),
+            others: endpoint
+                .router()
+                .merge(well_known(endpoint.options()))
+                .merge(registry(&endpoint)),
             endpoint: Some(endpoint),
             ..Self::default()
         }

@@ -408,7 +408,13 @@ fn complete(members: &str, modern: bool, cached: bool) -> String {
         (false, _) => format!("{{{members}}}"),
         (true, false) => format!(r#"{{{members},"resultType":"complete"}}"#),
         (true, true) => {
-            format!(r#"{{{members},"resultType":"complete","ttlMs":1000,"cacheScope":"private"}}"#)
+            let mut all = format!(r#"{{{members},"resultType":"complete""#);
+            for (name, value) in [("ttlMs", "1000"), ("cacheScope", "\"private\"")] {
+                if !members.contains(&format!("\"{name}\":")) {
+                    all.push_str(&format!(",\"{name}\":{value}"));
+                }
+            }
+            all + "}"
         }
     }
 }

@@ -2,6 +2,7 @@
 // usage: conformance-page.mjs RESULTS
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { IMPOSSIBLE, impossible } from './crossed.mjs';
 
 const [results] = process.argv.slice(2);
 const SETS = ['2025-11-25', '2026-07-28'];
@@ -33,17 +34,26 @@ const lines = [
   'The results of the official conformance suite (npm `@modelcontextprotocol/conformance` 0.2.0-alpha.12), written by',
   '`tests/suites/conformance`, which fails if this page is out of date. The server is the fixture of the tests; *direct* is',
   'without the gateway. *Five servers* are the fixture and the public servers filesystem, memory, git and time behind one',
-  'endpoint. *Crossed* is a legacy client of a modern server. [Eras](eras.md) says how each feature crosses.',
+  'endpoint. *Crossed* is a client of one era with a server of the other. [Eras](eras.md) says how each feature crosses.',
 ];
 for (const set of SETS) {
-  const columns = COLUMNS.map(([title, target]) => [title, read(set, target)]).filter(([, found]) => found.size > 0);
+  const columns = COLUMNS.map(([title, target]) => [title, read(set, target), target]).filter(([, found]) => found.size > 0);
   const scenarios = [...columns[0][1].keys()].sort();
   lines.push('', `## ${set}`, '', `| scenario | ${columns.map(([title]) => title).join(' | ')} |`, `|---|${columns.map(() => '---').join('|')}|`);
   for (const scenario of scenarios) {
-    const cells = columns.map(([, found]) => (found.has(scenario) ? (found.get(scenario) ? 'pass' : '**fail**') : 'not run'));
+    const cells = columns.map(([, found, target]) => {
+      if (!found.has(scenario)) return 'not run';
+      if (found.get(scenario)) return 'pass';
+      return scenario in impossible(target, set) ? 'cannot' : '**fail**';
+    });
     lines.push(`| \`${scenario}\` | ${cells.join(' | ')} |`);
   }
   const totals = columns.map(([, found]) => `${[...found.values()].filter(Boolean).length}/${found.size}`);
   lines.push(`| **all** | ${totals.join(' | ')} |`);
+  const reasons = Map.groupBy(Object.entries(IMPOSSIBLE[set] ?? {}), ([, reason]) => reason);
+  if (reasons.size > 0) lines.push('', 'What a modern client cannot get from a legacy server:', '');
+  for (const [reason, names] of reasons) {
+    lines.push(`- ${names.map(([name]) => `\`${name}\``).join(', ')}: ${reason}.`);
+  }
 }
 console.log(lines.join('\n'));

@@ -1,5 +1,10 @@
 //! Extensions that the gateway does not know.
 
+use std::sync::Arc;
+
+use mcp_orchestrator_core::auth::Principal;
+use mcp_orchestrator_core::id::{GatewayId, PrincipalId};
+use mcp_orchestrator_core::orchestrator::UnannouncedExtension;
 use mcp_orchestrator_core::router::ToolFilter;
 use serde_json::{Value, json};
 
@@ -30,6 +35,15 @@ async fn announced(stage: &Stage) -> Vec<Value> {
         .to_vec()
 }
 
+/// Returns what `check` reports of the gateway's extensions.
+async fn unannounced(stage: &Stage) -> Vec<UnannouncedExtension> {
+    let ann = Arc::new(Principal::user(PrincipalId::new("ann").unwrap(), "test"));
+    let default = GatewayId::default_gateway();
+    let orchestrator = &stage.gateway.orchestrator;
+    let found = orchestrator.unannounced_extensions(&ann, &default).await;
+    found.unwrap()
+}
+
 #[tokio::test]
 async fn extension_of_one_server_is_announced_and_its_methods_reach_it() {
     for kind in KINDS {
@@ -53,6 +67,7 @@ async fn extension_of_one_server_is_announced_and_its_methods_reach_it() {
                 "{kind:?}"
             );
         }
+        assert_eq!(unannounced(&stage).await, [], "{kind:?}");
         let session = stage.gateway.session().await;
         for method in ["forecast/get", "com.example/forecast/list", "other/thing"] {
             let got = session.request(method, r#"{"x":1}"#).await;
@@ -74,6 +89,13 @@ async fn extension_of_several_servers_is_not_announced_but_routed_by_what_a_requ
             "{extensions}"
         );
     }
+    let unannounced = unannounced(&stage).await;
+    assert_eq!(unannounced.len(), 1, "{unannounced:?}");
+    assert_eq!(
+        unannounced[0].to_string(),
+        "extension \"com.example/forecast\" is not announced: a and b declare it; its requests reach a server only by a URI \
+         or a prefixed name"
+    );
     let session = stage.gateway.session().await;
     let nobody = session.request("forecast/get", "{}").await;
     assert_eq!(nobody["error"]["code"], -32601, "{nobody}");
@@ -121,6 +143,9 @@ async fn extension_of_a_server_with_hidden_tools_is_neither_announced_nor_routed
                 "{extensions}"
             );
         }
+        let found = unannounced(&stage).await;
+        let servers: Vec<&str> = found[0].servers.iter().map(|name| name.as_str()).collect();
+        assert_eq!((found.len(), servers), (1, vec!["a"]), "{found:?}");
         let refused = stage
             .gateway
             .session()
@@ -152,4 +177,10 @@ async fn unknown_capabilities_and_experimental_ones_follow_the_same_rule() {
         "{capabilities}"
     );
     assert!(capabilities.get("webhooks").is_none(), "{capabilities}");
+    let found = unannounced(&stage).await;
+    let names: Vec<(&str, usize)> = found
+        .iter()
+        .map(|one| (one.name.as_str(), one.servers.len()))
+        .collect();
+    assert_eq!(names, [("webhooks", 2), ("both", 2)]);
 }

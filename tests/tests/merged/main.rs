@@ -7,6 +7,7 @@
 )]
 
 mod announcements;
+mod caching;
 mod extensions;
 mod interfaces;
 mod override_views;

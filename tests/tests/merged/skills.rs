@@ -210,3 +210,118 @@ async fn without_skills_the_methods_do_not_exist() {
         assert_eq!(none["error"]["code"], -32601, "{none}");
     }
 }
+
+/// Four servers, three of which have a skill at the same address, and the addresses that clients see.
+async fn sharing(kind: (&'static str, Over)) -> (Stage, [(&'static str, &'static str); 6]) {
+    let servers = [
+        with_skills("a", &["one", "acme/two"]),
+        server("plain").declares(NO_RESOURCES),
+        with_skills("b", &["one", "three", "acme/two"]),
+        with_skills("c", &["one"]),
+    ];
+    let owners = [
+        ("skill://one/SKILL.md", "a"),
+        ("skill://acme/two/SKILL.md", "a"),
+        ("skill://b__/one/SKILL.md", "b"),
+        ("skill://three/SKILL.md", "b"),
+        ("skill://b__/acme/two/SKILL.md", "b"),
+        ("skill://c__/one/SKILL.md", "c"),
+    ];
+    (Stage::new(kind, &servers).await, owners)
+}
+
+#[tokio::test]
+async fn skills_at_the_same_address_are_told_apart_by_the_server() {
+    for kind in KINDS {
+        let (stage, owners) = sharing(kind).await;
+        let (session, client) = (stage.gateway.session().await, stage.gateway.client("bob"));
+        // Also when the addresses are known from the list before.
+        for _ in 0..2 {
+            let legacy = session.request("skills/list", "{}").await;
+            let modern = client.modern("skills/list", "{}").await;
+            for listed in [legacy, modern] {
+                assert_eq!(uris(&listed), owners.map(|(uri, _)| uri), "{kind:?}");
+                let skills = listed["result"]["skills"].as_array().unwrap();
+                for (skill, (_, owner)) in skills.iter().zip(owners) {
+                    for file in skill["resources"].as_array().unwrap() {
+                        let uri = file["uri"].as_str().unwrap();
+                        for read in [
+                            client.modern("resources/read", &of(uri)).await,
+                            session.request("resources/read", &of(uri)).await,
+                        ] {
+                            assert_eq!(digest(&text(&read)), file["digest"], "{kind:?} {uri}");
+                            assert_eq!(text(&read), owner, "{kind:?} {uri}");
+                            let content = &read["result"]["contents"][0];
+                            assert_eq!(content["uri"], uri, "{kind:?} {read}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_for_a_skill_at_a_shared_address_reach_its_server() {
+    for kind in KINDS {
+        let (stage, owners) = sharing(kind).await;
+        let (session, client) = (stage.gateway.session().await, stage.gateway.client("ann"));
+        session.request("skills/list", "{}").await;
+        for (uri, owner) in owners {
+            let got = client.modern("skills/get", &of(uri)).await;
+            let result = &got["result"];
+            let found = (&result["from"], &result["uri"]);
+            assert_eq!(found, (&json!(owner), &json!(uri)), "{kind:?} {got}");
+            let root = uri.strip_suffix("/SKILL.md").unwrap();
+            let read = session.request("resources/directory/read", &of(root)).await;
+            let inside = &read["result"]["resources"][0];
+            assert_eq!(inside["name"], owner, "{kind:?} {read}");
+            assert_eq!(inside["uri"], format!("{root}/x"), "{kind:?} {read}");
+        }
+        // The servers are asked with their own addresses.
+        let over_http = matches!(kind.1, Over::Http);
+        for name in ["a", "b", "c"].iter().filter(|_| over_http) {
+            for received in stage.upstream(name).received_of("skills/get") {
+                let body = String::from_utf8(received.body.to_vec()).unwrap();
+                assert!(!body.contains("__/"), "{name}: {body}");
+            }
+        }
+        for uri in [
+            "skill://plain__/one/SKILL.md",
+            "skill://d__/one/SKILL.md",
+            "skill://__/one/SKILL.md",
+        ] {
+            let none = client.modern("resources/read", &of(uri)).await;
+            assert_eq!(none["error"]["code"], -32602, "{kind:?} {uri}: {none}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn listed_files_of_skills_at_the_same_address_are_told_apart() {
+    let file = "skill://one/SKILL.md";
+    let servers = [
+        with_skills("a", &["one"]).lists(&[file]),
+        with_skills("b", &["one"]).lists(&[file, "b://other"]),
+    ];
+    for kind in KINDS {
+        let stage = Stage::new(kind, &servers).await;
+        let session = stage.gateway.session().await;
+        let listed = session.request("resources/list", "{}").await;
+        let items = listed["result"]["resources"].as_array().unwrap();
+        let uris: Vec<&str> = items
+            .iter()
+            .map(|one| one["uri"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            uris,
+            [file, "skill://b__/one/SKILL.md", "b://other"],
+            "{kind:?}"
+        );
+        for (uri, owner) in [(file, "a"), ("skill://b__/one/SKILL.md", "b")] {
+            let read = session.request("resources/read", &of(uri)).await;
+            assert_eq!(text(&read), owner, "{kind:?} {read}");
+            assert_eq!(read["result"]["contents"][0]["uri"], uri, "{read}");
+        }
+    }
+}

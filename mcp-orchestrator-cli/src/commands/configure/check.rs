@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use mcp_orchestrator_core::app::GatewayConflict;
+use mcp_orchestrator_core::app::Findings;
 use mcp_orchestrator_core::auth::{LocalAuthenticator, Principal};
 use mcp_orchestrator_core::config::{Loaded, Settings, load};
 use mcp_orchestrator_core::id::ServerId;
 use mcp_orchestrator_core::orchestrator::Orchestrator;
+use mcp_orchestrator_core::router::Router as _;
 use mcp_orchestrator_core::runtime::{LogOptions, LogSource};
 use mcp_orchestrator_core::{Error, ErrorKind};
 use mcp_orchestrator_gateway::control::wire::{
-    ConfigProblem, ConflictInfo, InstanceInfo, InstanceState,
+    ConfigProblem, ConflictInfo, ExtensionInfo, InstanceInfo, InstanceState,
 };
 use mcp_orchestrator_gateway::control::{Client, ClientError};
 use serde_json::json;
@@ -51,6 +52,8 @@ struct Found {
     /// Set if a gateway runs this configuration.
     runs: bool,
     conflicts: Vec<ConflictInfo>,
+    /// Extensions that gateways do not announce.
+    extensions: Vec<ExtensionInfo>,
     /// The review of the cluster, if the configuration uses one.
     cluster: Option<Cluster>,
     instances: Vec<InstanceInfo>,
@@ -117,20 +120,22 @@ impl Found {
         self.runs = true;
         self.instances = client.checked_instances().await?;
         self.add(failures);
-        self.conflicts = client.conflicts().await?;
+        let found = client.conflicts().await?;
+        (self.conflicts, self.extensions) = (found.conflicts, found.extensions);
         Ok(())
     }
 
     /// Finds conflicts without a gateway: from the stored lists, or from servers that are started for this purpose.
     async fn look(&mut self, settings: &Settings, start: bool) -> Result<(), Failure> {
         let principal = Arc::clone(LocalAuthenticator::for_system_user().principal());
-        let conflicts = if start {
+        let found = if start {
             self.learn(settings, &principal).await?
         } else {
-            let kept = settings.cached_conflicts(&principal).await;
+            let kept = settings.cached_findings(&principal).await;
             kept.map_err(|error| Failure::from(&error))?
         };
-        self.conflicts = conflicts.iter().map(ConflictInfo::from).collect();
+        self.conflicts = found.conflicts.iter().map(ConflictInfo::from).collect();
+        self.extensions = found.extensions.iter().map(ExtensionInfo::from).collect();
         Ok(())
     }
 
@@ -138,7 +143,7 @@ impl Found {
         &mut self,
         settings: &Settings,
         principal: &Arc<Principal>,
-    ) -> Result<Vec<GatewayConflict>, Failure> {
+    ) -> Result<Findings, Failure> {
         let built = settings
             .build_lazy()
             .await
@@ -168,10 +173,10 @@ impl Found {
             let lines = last_output(orchestrator, &failed.server).await;
             self.output.insert(failed.server.clone(), lines);
         }
-        let conflicts = built.conflicts(principal).await;
+        let findings = built.findings(principal).await;
         orchestrator.undo(GRACE).await;
         built.leave().await;
-        Ok(conflicts)
+        Ok(findings)
     }
 
     /// Adds what the probes found to the instances.
@@ -218,6 +223,7 @@ impl Found {
                 "problems": self.problems,
                 "notices": self.notices,
                 "conflicts": self.conflicts,
+                "extensions": self.extensions,
                 "cluster": self.cluster.as_ref().map(Cluster::json),
                 "reported": servers,
                 "gateway": self.runs.then_some(json!({ "reported": servers })),
@@ -248,6 +254,9 @@ impl Found {
         for conflict in &self.conflicts {
             let word = if conflict.error { "error" } else { "notice" };
             output::line(&format!("{word}: {}", output::clean(&conflict.message)))?;
+        }
+        for extension in &self.extensions {
+            output::line(&format!("notice: {}", output::clean(&extension.message)))?;
         }
         match self.problems.len() {
             0 if self.collides() => output::line(

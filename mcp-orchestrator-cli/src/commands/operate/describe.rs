@@ -25,6 +25,9 @@ pub(crate) async fn run(args: &DescribeArgs, form: Output) -> Result<Exit, Failu
             output::line(&line)?;
         }
     }
+    for extension in &known.extensions {
+        output::line(&format!("notice: {}", clean(&extension.message)))?;
+    }
     if known.instances.is_empty() {
         let failed = known
             .server

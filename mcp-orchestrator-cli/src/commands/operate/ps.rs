@@ -48,7 +48,7 @@ async fn show(site: &Site, form: Output) -> Result<Exit, Failure> {
     ];
     let rows: Vec<_> = instances.iter().map(row).collect();
     output::table(head, &rows, "no servers are configured")?;
-    for conflict in site.told(site.client().conflicts().await)? {
+    for conflict in site.told(site.client().conflicts().await)?.conflicts {
         output::line(&output::clean(&conflict.message))?;
     }
     Ok(Exit::Done)

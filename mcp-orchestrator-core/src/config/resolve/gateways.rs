@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::resolve::people;
 use crate::config::resolve::scope::Scope;
 use crate::config::resolve::tool_overrides;
-use crate::config::schema::gateway::{GatewayEntry, GatewayServerEntry, ToolsEntry};
+use crate::config::schema::gateway::{GatewayEntry, GatewayServerEntry, ListedEntry, ToolsEntry};
 use crate::config::schema::value::TextOr;
 use crate::config::settings::gateway::GatewaySettings;
 use crate::config::source::suggest;
@@ -40,6 +40,7 @@ pub(crate) fn all(id: GatewayId, catalog: &Catalog<'_>) -> GatewaySettings {
     GatewaySettings {
         id,
         members: Members::Everybody,
+        is_public: false,
         tool_names: crate::router::ToolNames::default(),
         servers: servers.collect(),
     }
@@ -53,6 +54,13 @@ pub(crate) fn gateway(
     catalog: &Catalog<'_>,
 ) -> Option<GatewaySettings> {
     let id = match GatewayId::new(name) {
+        Ok(id) if name == GatewayId::RESERVED => {
+            let path = scope.path.clone();
+            let text =
+                format!("{id} is reserved: /mcp/{id} is the server card of the default gateway");
+            scope.problem_at_key(&path, text);
+            return None;
+        }
         Ok(id) => id,
         Err(error) => {
             let path = scope.path.clone();
@@ -65,6 +73,7 @@ pub(crate) fn gateway(
         let path = scope.path.key("members");
         gateway.members = people::members(&mut scope.below(path), entry);
     }
+    gateway.is_public = entry.listed == Some(ListedEntry::Everyone);
     gateway.tool_names = entry.tool_names.map(Into::into).unwrap_or_default();
     if let Some(entries) = &entry.servers {
         gateway.servers = servers(scope, entries, catalog);

@@ -20,6 +20,9 @@ pub struct GatewayEntry {
     /// How tools and prompts are named: `bare` as the server names them, `prefixed` as `server__tool`, or `auto`: bare
     /// if the gateway has one server, otherwise prefixed. Default: `auto`.
     pub tool_names: Option<ToolNamesEntry>,
+    /// Who sees the gateway in the registry and its server card: `members`, or `everyone`, also without a token. It grants
+    /// no access to the gateway itself. Default: `members`.
+    pub listed: Option<ListedEntry>,
     /// Servers of the gateway, in the order in which they are shown. Default: all.
     pub servers: Option<Vec<TextOr<GatewayServerEntry>>>,
 }
@@ -35,6 +38,17 @@ pub enum ToolNamesEntry {
     Bare,
     /// `server__tool`.
     Prefixed,
+}
+
+/// Who sees a gateway in the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ListedEntry {
+    /// Callers that may use it.
+    Members,
+    /// Everyone, also without a token.
+    Everyone,
 }
 
 impl From<ToolNamesEntry> for ToolNames {

@@ -11,6 +11,8 @@ pub struct GatewaySettings {
     pub id: GatewayId,
     /// The principals that may use it.
     pub members: Members,
+    /// Whether the registry shows it to everyone, also without a token.
+    pub is_public: bool,
     /// How it names tools and prompts.
     pub tool_names: ToolNames,
     /// Its servers, in order.

@@ -459,7 +459,8 @@ servers:
   C:
     command: sh
 gateways:
-  g: {servers: [a, d], tool_names: both}
+  g: {servers: [a, d], tool_names: both, listed: all}
+  server-card: {}
 listen: x
 ";
     let problems = bad(text);
@@ -472,6 +473,8 @@ listen: x
         "servers.C",
         "g.servers[1]",
         "g.tool_names",
+        "g.listed",
+        "gateways.server-card",
         "listen",
     ];
     for key in keys {

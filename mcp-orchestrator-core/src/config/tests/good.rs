@@ -50,6 +50,7 @@ gateways:
   ops:
     members: {users: [ann], teams: [dev, ops]}
     tool_names: prefixed
+    listed: everyone
     servers:
       - remote
       - server: jira
@@ -199,6 +200,7 @@ fn gateways_show_what_they_list() {
     assert_eq!(default.servers[1].credential, CredentialRule::None);
     let ops = settings.gateway(&GatewayId::new("ops").unwrap()).unwrap();
     assert_eq!(ops.tool_names, ToolNames::Prefixed);
+    assert!(ops.is_public && !default.is_public);
     let aliases: Vec<_> = ops.servers.iter().map(|view| view.alias.as_str()).collect();
     assert_eq!(aliases, ["remote", "jira-ops", "jira"]);
     let team = Owner::Team(crate::id::TeamId::new("ops").unwrap());

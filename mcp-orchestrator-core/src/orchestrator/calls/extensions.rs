@@ -1,5 +1,6 @@
 //! Methods that the protocol does not define: which server gets them, and which extensions are announced.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::call::Reply;
 use crate::catalog::Source;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::Alias;
 use crate::jsonrpc::{Members, Message, Splice, quote, span_of, text};
 use crate::orchestrator::authority::AllowedBy;
 use crate::orchestrator::forward::ForwardedRequest;
@@ -35,33 +37,85 @@ const STANDARD: [&str; 6] = [
 /// Capabilities with a member for each extension.
 const NESTED: [&str; 2] = ["extensions", "experimental"];
 
+/// An extension that a gateway does not announce, because nothing decides which server its requests are for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct UnannouncedExtension {
+    /// The name of the extension, or of the capability.
+    pub name: String,
+    /// The servers that declare it, by their names in the gateway.
+    pub servers: Vec<Alias>,
+}
+
+impl fmt::Display for UnannouncedExtension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, servers } = self;
+        write!(f, "extension {name:?} is not announced: ")?;
+        match &servers[..] {
+            [only] => write!(
+                f,
+                "the gateway hides tools of {only}, the server that declares it"
+            ),
+            [first @ .., last] => {
+                let first: Vec<&str> = first.iter().map(Alias::as_str).collect();
+                let first = first.join(", ");
+                write!(
+                    f,
+                    "{first} and {last} declare it; its requests reach a server only by a URI or a prefixed name"
+                )
+            }
+            [] => f.write_str("no server declares it"),
+        }
+    }
+}
+
+/// Returns the capabilities that a server declares.
+fn declared(source: &Source) -> Map<String, Value> {
+    let hello = source.kept.hello();
+    let capabilities = hello.get("capabilities");
+    capabilities
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}
+
+/// Returns the extensions of these servers that are not announced.
+pub(crate) fn unannounced(known: &[&Source]) -> Vec<UnannouncedExtension> {
+    let mut all = Map::new();
+    for source in known {
+        merge(&mut all, declared(source));
+    }
+    keep_routed(&mut all, known)
+}
+
 /// Removes extensions from merged capabilities if their methods are not routed: several servers declare the extension,
-/// or the only one that does has hidden tools. Returns the removed names.
+/// or the only one that does has hidden tools. Returns what was removed.
 pub(super) fn keep_routed(
     capabilities: &mut Map<String, Value>,
     known: &[&Source],
-    of: impl Fn(&Source) -> Map<String, Value>,
-) -> Vec<String> {
-    let theirs: Vec<(Map<String, Value>, bool)> = known
+) -> Vec<UnannouncedExtension> {
+    let theirs: Vec<(&Source, Map<String, Value>)> = known
         .iter()
-        .map(|source| (of(source), source.is_whole()))
+        .map(|source| (*source, declared(source)))
         .collect();
-    let is_routed = |has: &dyn Fn(&Map<String, Value>) -> bool| {
-        let mut declaring = theirs.iter().filter(|(theirs, _)| has(theirs));
-        matches!(
-            (declaring.next(), declaring.next()),
-            (Some((_, true)), None)
-        )
-    };
     let mut removed = Vec::new();
-    capabilities.retain(|name, _| {
-        let stays = STANDARD.contains(&&**name)
-            || NESTED.contains(&&**name)
-            || is_routed(&|theirs| theirs.contains_key(name));
-        if !stays {
-            removed.push(name.clone());
+    let mut is_routed = |name: &str, has: &dyn Fn(&Map<String, Value>) -> bool| {
+        let declaring = theirs.iter().filter(|(_, theirs)| has(theirs));
+        let declaring: Vec<&Source> = declaring.map(|(source, _)| *source).collect();
+        if let [only] = &declaring[..]
+            && only.is_whole()
+        {
+            return true;
         }
-        stays
+        removed.push(UnannouncedExtension {
+            name: name.to_owned(),
+            servers: declaring.iter().map(|one| one.alias.clone()).collect(),
+        });
+        false
+    };
+    capabilities.retain(|name, _| {
+        STANDARD.contains(&&**name)
+            || NESTED.contains(&&**name)
+            || is_routed(name, &|theirs| theirs.contains_key(name))
     });
     for group in NESTED {
         let Some(Value::Object(members)) = capabilities.get_mut(group) else {
@@ -71,14 +125,22 @@ pub(super) fn keep_routed(
             let declares = |theirs: &Map<String, Value>| {
                 theirs.get(group).is_some_and(|all| all.get(name).is_some())
             };
-            let stays = ROUTED.contains(&&**name) || is_routed(&declares);
-            if !stays {
-                removed.push(name.clone());
-            }
-            stays
+            ROUTED.contains(&&**name) || is_routed(name, &declares)
         });
     }
     removed
+}
+
+/// Merges `from` into `into`: objects are merged recursively, and `true` takes precedence.
+pub(super) fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
+    for (name, value) in from {
+        match (into.get_mut(&name), value) {
+            (Some(Value::Object(known)), Value::Object(more)) => merge(known, more),
+            (Some(known), Value::Bool(true)) => *known = Value::Bool(true),
+            (Some(_), _) => {}
+            (None, value) => drop(into.insert(name, value)),
+        }
+    }
 }
 
 /// What the capabilities of a server say about a method that the protocol does not define.

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
-use super::extensions::keep_routed;
+use super::extensions::{keep_routed, merge};
 use crate::call::{Call, Reply, own};
 use crate::catalog::Source;
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, response, text};
 use crate::limits::MAX_INSTRUCTIONS_LEN;
+use crate::orchestrator::lists::MAX_LIST_TTL_MS;
 use crate::orchestrator::params::{missing, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
@@ -66,7 +67,7 @@ impl Inner {
             "resultType": "complete",
             "supportedVersions": version::MODERN,
             "capabilities": said.capabilities,
-            "ttlMs": 5000,
+            "ttlMs": said.ttl_ms,
             "cacheScope": "private",
             "_meta": { meta::SERVER_INFO: server_info() },
         });
@@ -119,19 +120,15 @@ impl Inner {
                 kind.insert(flag.to_owned(), Value::Bool(true));
             }
         }
-        let removed = keep_routed(&mut capabilities, &known, |source| {
-            let theirs = source.kept.hello();
-            let theirs = theirs.get("capabilities");
-            theirs
-                .and_then(|text| serde_json::from_str(text).ok())
-                .unwrap_or_default()
-        });
-        for name in removed {
-            tracing::info!(gateway = %context.gateway, extension = name, "an extension is not announced: more than one server declares it, or its server has hidden tools");
+        for removed in keep_routed(&mut capabilities, &known) {
+            if self.logged.is_new(&(&context.gateway, &removed)) {
+                tracing::warn!(gateway = %context.gateway, "{removed}");
+            }
         }
         Ok(Said {
             capabilities: Value::Object(capabilities),
             instructions: instructions(&known),
+            ttl_ms: if is_possible { 0 } else { ttl_ms(&known) },
             is_possible,
         })
     }
@@ -140,12 +137,21 @@ impl Inner {
 struct Said {
     capabilities: Value,
     instructions: Option<String>,
+    /// How long a client may cache it, in milliseconds.
+    ttl_ms: u64,
     /// `true` if more is declared than is known about the servers.
     is_possible: bool,
 }
 
 fn server_info() -> Value {
     json!({ "name": NAME, "version": env!("CARGO_PKG_VERSION") })
+}
+
+/// Returns the shortest time for which a server allows its description to be cached, but no more than for lists.
+fn ttl_ms(known: &[&Source]) -> u64 {
+    let modern = known.iter().filter(|source| source.kept.era == Era::Modern);
+    let times = modern.filter_map(|source| source.kept.hello().get("ttlMs")?.parse().ok());
+    times.fold(MAX_LIST_TTL_MS, u64::min)
 }
 
 fn with_instructions(mut result: Value, instructions: Option<String>) -> Value {
@@ -182,18 +188,6 @@ fn translated(mut theirs: Map<String, Value>, from: Era, to: Era) -> Map<String,
         }
     }
     theirs
-}
-
-/// Merges `from` into `into`: objects are merged recursively, and `true` takes precedence.
-fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {
-    for (name, value) in from {
-        match (into.get_mut(&name), value) {
-            (Some(Value::Object(known)), Value::Object(more)) => merge(known, more),
-            (Some(known), Value::Bool(true)) => *known = Value::Bool(true),
-            (Some(_), _) => {}
-            (None, value) => drop(into.insert(name, value)),
-        }
-    }
 }
 
 fn instructions(known: &[&Source]) -> Option<String> {

@@ -3,7 +3,7 @@
 pub(super) mod begin;
 mod completion;
 mod dispatch;
-mod extensions;
+pub(super) mod extensions;
 mod fixed_arguments;
 mod header_params;
 mod initialize;

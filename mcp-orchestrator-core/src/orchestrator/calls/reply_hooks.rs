@@ -16,7 +16,7 @@ use crate::orchestrator::state::context::Context;
 use crate::orchestrator::tasks::{SealScope, TASK_ID, TaskCreation};
 use crate::pool::Handle;
 use crate::protocol::method;
-use crate::router::{Route, View, is_ui};
+use crate::router::{Route, View, may_be_changed};
 
 /// Inspects the replies of one call.
 pub(crate) struct ReplyHooks {
@@ -111,7 +111,7 @@ impl ReplyHooks {
             return message;
         };
         let mut edits = Splice::new();
-        for (raw, uri) in found.iter().filter(|(_, uri)| is_ui(uri)) {
+        for (raw, uri) in found.iter().filter(|(_, uri)| may_be_changed(uri)) {
             if let Some(shown) = self.shown(&view, uri) {
                 edits.replace(span_of(message.bytes(), raw), quote(&shown));
             }
@@ -128,21 +128,22 @@ impl ReplyHooks {
         message.spliced(&edits)
     }
 
-    /// Returns the address that the client sees of a user interface of the server, if it differs from the server's own.
+    /// Returns the address that the client sees of a user interface or skill of the server, if it differs from the
+    /// server's own.
     fn shown(&self, view: &View, uri: &str) -> Option<String> {
         match &self.read {
             Some((own, shown)) if own == uri => (own != shown).then(|| shown.clone()),
             _ => {
                 let catalog = &self.inner.catalog;
-                catalog.shown_ui(&self.principal, view, &self.server, uri)
+                catalog.shown_address(&self.principal, view, &self.server, uri)
             }
         }
     }
 }
 
-/// Returns the own address of the user interface that a request reads, and the one in the request.
+/// Returns the own address of the user interface or skill that a request reads, and the one in the request.
 fn read_of(request: &Message, own: &str) -> Option<(String, String)> {
-    if request.method() != method::RESOURCES_READ || !is_ui(own) {
+    if request.method() != method::RESOURCES_READ || !may_be_changed(own) {
         return None;
     }
     let uri = ParamsHead::read(request.body()).ok()?.uri?;
@@ -157,7 +158,7 @@ static URI_KEY_END: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("ri\""))
 const URI_KEYS: [&str; 3] = ["\"u", "\"resourceU", "\"ui/resourceU"];
 
 /// Returns the URIs that a result names, with their JSON strings.
-fn uris_of(body: &str) -> Vec<(&str, String)> {
+pub(super) fn uris_of(body: &str) -> Vec<(&str, String)> {
     let mut found = Vec::new();
     let mut from = 0;
     while let Some(at) = URI_KEY_END.find(&body.as_bytes()[from..]) {

@@ -1,17 +1,20 @@
 //! Skills (SEP-2640): the lists of all servers as one, and requests for a skill to its server.
 //!
-//! Entries are copied unchanged, so that addresses, digests and sizes stay those of the server.
+//! Entries are copied unchanged, so that digests and sizes stay those of the server. Only an address that another server
+//! uses too is replaced.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::value::RawValue;
 
+use super::reply_hooks::uris_of;
 use crate::call::{Reply, own};
 use crate::error::{Error, ErrorKind, Result};
-use crate::jsonrpc::{Kind, Members, Message, Splice, quote, request, response, text};
+use crate::jsonrpc::{Kind, Members, Message, Splice, quote, request, response, span_of, text};
 use crate::limits::{MAX_CURSOR_LEN, MAX_LIST_ITEMS, MAX_PAGE_BYTES, MAX_SKILL_PAGES};
 use crate::orchestrator::forward::ForwardedRequest;
 use crate::orchestrator::params::{missing, params};
@@ -66,7 +69,9 @@ impl Inner {
             None => (0, None),
             Some(cursor) => self.open_skills_cursor(&bound, &cursor, &servers)?,
         };
-        let merged = self.merged_skills(context, &servers, message, from).await?;
+        let merged = self
+            .merged_skills(context, (&view, &servers), message, from)
+            .await?;
         let mut result = format!("{{\"skills\":[{}]", merged.items);
         if let Some((at, cursor)) = merged.next {
             let place = format!("{}\n{}", servers[at].alias, cursor.unwrap_or_default());
@@ -146,7 +151,7 @@ impl Inner {
     async fn merged_skills(
         self: &Arc<Self>,
         context: &Context,
-        servers: &[&ViewEntry],
+        (view, servers): (&View, &[&ViewEntry]),
         message: &Message,
         (mut at, mut cursor): (usize, Option<String>),
     ) -> Result<MergedSkills> {
@@ -162,7 +167,8 @@ impl Inner {
                 Ok(page) => {
                     pages += 1;
                     cursor.clone_from(&page.next);
-                    self.take_skills(context, entry, page, &mut merged).await;
+                    self.take_skills(context, (view, entry), page, &mut merged)
+                        .await;
                 }
                 Err(error) => {
                     tracing::warn!(server = %entry.server, %error, "omitted from the list of skills");
@@ -177,11 +183,11 @@ impl Inner {
         }
     }
 
-    /// Adds a page to the result. A skill is left out if another server has one at the same address.
+    /// Adds a page to the result. A skill at an address of another server is shown at one with the server's alias.
     async fn take_skills(
         &self,
         context: &Context,
-        entry: &ViewEntry,
+        (view, entry): (&View, &ViewEntry),
         page: SkillsPage,
         merged: &mut MergedSkills,
     ) {
@@ -193,18 +199,33 @@ impl Inner {
         self.catalog.carried(server, principal, roots.collect());
         merged.ttl_ms = merged.ttl_ms.min(page.ttl_ms);
         for (uri, raw) in page.skills {
-            // Each is compared with the templates of all servers.
             tokio::task::consume_budget().await;
-            let route = self.route(context, Item::Resource(&uri));
+            let mut edits = Splice::new();
+            for (value, own) in uris_of(raw.get()) {
+                let shown = self.catalog.shown_address(principal, view, server, &own);
+                if let Some(shown) = shown {
+                    edits.replace(span_of(raw.get().as_bytes(), value), quote(&shown));
+                }
+            }
+            let shown = self.catalog.shown_address(principal, view, server, &uri);
+            let shown = shown.unwrap_or(uri);
+            // Each is compared with the templates of all servers.
+            let route = self.route(context, Item::Resource(&shown));
             let is_own = route.is_ok_and(|route| route.server == *server);
-            if !is_own || !merged.seen.insert(uri.clone()) {
-                tracing::warn!(%server, uri, "a skill is left out: another server has one at its address");
+            if !is_own || !merged.seen.insert(shown.clone()) {
+                tracing::warn!(%server, uri = shown, "a skill is left out: it is listed already, or its address is another server's");
                 continue;
             }
             if !merged.items.is_empty() {
                 merged.items.push(',');
             }
-            merged.items.push_str(raw.get());
+            if edits.is_empty() {
+                merged.items.push_str(raw.get());
+            } else {
+                let whole = Bytes::copy_from_slice(raw.get().as_bytes());
+                let changed = edits.apply(&whole);
+                merged.items.push_str(&String::from_utf8_lossy(&changed));
+            }
         }
     }
 

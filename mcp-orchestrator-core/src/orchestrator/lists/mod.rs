@@ -26,9 +26,17 @@ use crate::router::{ItemKind, View, ViewEntry};
 use crate::runtime::Progress;
 use crate::session::Session;
 
-/// Time for which a modern client may cache a list, in milliseconds. Clients with an open stream are notified of
-/// changes.
-const TTL_MS: u32 = 5000;
+/// The longest time for which a modern client may cache a list, in milliseconds. Clients with an open stream are notified
+/// of changes.
+pub(super) const MAX_LIST_TTL_MS: u64 = 5000;
+/// The members of a merged list for modern clients, except the time for which it may be cached. What a gateway shows
+/// depends on the caller, so only private caches may keep it, whatever its servers allow.
+const MODERN: &str = concat!(
+    r#","resultType":"complete","cacheScope":"private","#,
+    r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"mcp-orchestrator","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}}"#
+);
 const CURSOR: &str = "list cursor";
 
 /// Time that a caller waits for a list after its last fetch failed.
@@ -62,6 +70,13 @@ impl Inner {
             let text = format!("no server of this gateway has {}", method_of(kind));
             return Err(Error::new(ErrorKind::MethodNotFound, text));
         }
+        let ttl_ms = if sources.len() < view.entries.len() {
+            // A server is missing, and may come back.
+            0
+        } else {
+            let times = sources.iter().map(|source| source.kept.ttl_ms(kind));
+            times.fold(MAX_LIST_TTL_MS, u64::min)
+        };
         let bare = !view.prefixed || matches!(kind, ItemKind::Resource | ItemKind::Template);
         if from == 0 && view.entries.len() > 1 && bare {
             self.warn_of_conflicts(&context.principal, &context.gateway);
@@ -78,9 +93,8 @@ impl Inner {
             result.push_str(&format!(",\"nextCursor\":{}", quote(&cursor)));
         }
         if context.era() == Era::Modern {
-            result.push_str(&format!(
-                ",\"resultType\":\"complete\",\"ttlMs\":{TTL_MS},\"cacheScope\":\"private\""
-            ));
+            result.push_str(&format!(",\"ttlMs\":{ttl_ms}"));
+            result.push_str(MODERN);
         }
         result.push('}');
         Ok(Reply::ready(own(response(

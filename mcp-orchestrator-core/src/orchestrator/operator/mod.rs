@@ -7,4 +7,5 @@ pub(super) mod explain;
 pub(super) mod instances;
 mod probe;
 pub(super) mod server_info;
+pub(super) mod unannounced;
 pub(super) mod unlisted;

@@ -1,4 +1,4 @@
-//! The name conflicts that were logged, so that each is logged once.
+//! The name conflicts and other facts that were logged, so that each is logged once.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -70,5 +70,25 @@ impl ConflictLog {
             told.pop_front();
         }
         !found.is_empty() && before.is_none_or(|before| before.found != hash)
+    }
+}
+
+/// Facts that were already logged, by a hash. Bounded: the oldest one is dropped first.
+#[derive(Debug, Default)]
+pub(crate) struct LoggedFacts(Mutex<VecDeque<u64>>);
+
+impl LoggedFacts {
+    /// Records a fact and returns `true` if it was not logged before.
+    pub(crate) fn is_new(&self, fact: &impl std::hash::Hash) -> bool {
+        let hash = FixedState::default().hash_one(fact);
+        let mut logged = self.0.lock();
+        if logged.contains(&hash) {
+            return false;
+        }
+        logged.push_back(hash);
+        if logged.len() > MAX_LOGGED_CONFLICTS {
+            logged.pop_front();
+        }
+        true
     }
 }

@@ -82,6 +82,7 @@ pub(super) struct Inner {
     pub(super) told: conflict_log::ConflictLog,
     /// The same for overrides of tools.
     pub(super) told_overrides: conflict_log::ConflictLog,
+    pub(super) logged: conflict_log::LoggedFacts,
     pub(super) metrics: Arc<Metrics>,
     pub(super) no_credential: Arc<Credential>,
     pub(super) session_idle: Duration,

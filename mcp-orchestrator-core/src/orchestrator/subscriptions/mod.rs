@@ -22,7 +22,7 @@ use crate::jsonrpc::{Members, Message, Splice, quote, span_of, text};
 use crate::orchestrator::params::no_resource;
 use crate::pool::{Handle, Lease};
 use crate::protocol::Era;
-use crate::router::{Item, Route, is_ui};
+use crate::router::{Item, Route, may_be_changed};
 use crate::runtime::InstanceKey;
 use crate::session::Session;
 use crate::transport::Party;
@@ -86,7 +86,7 @@ impl Inner {
     fn shown_uri<'a>(&self, context: &Context, server: &ServerId, own: &'a str) -> Cow<'a, str> {
         let principal = &context.principal;
         let view = self.view(context).ok();
-        let shown = view.and_then(|view| self.catalog.shown_ui(principal, &view, server, own));
+        let shown = view.and_then(|view| self.catalog.shown_address(principal, &view, server, own));
         shown.map_or(Cow::Borrowed(own), Cow::Owned)
     }
 
@@ -100,11 +100,13 @@ impl Inner {
     ) -> Message {
         let members = message.body().and_then(Members::read).unwrap_or_default();
         let uri = members.get("uri").and_then(|raw| Some((raw, text(raw)?)));
-        let shown = uri.filter(|(_, own)| is_ui(own)).and_then(|(raw, own)| {
-            let view = self.router.view(principal, gateway).ok()?;
-            let shown = self.catalog.shown_ui(principal, &view, server, &own)?;
-            Some((span_of(message.bytes(), raw), shown))
-        });
+        let shown = uri
+            .filter(|(_, own)| may_be_changed(own))
+            .and_then(|(raw, own)| {
+                let view = self.router.view(principal, gateway).ok()?;
+                let shown = self.catalog.shown_address(principal, &view, server, &own)?;
+                Some((span_of(message.bytes(), raw), shown))
+            });
         let Some((span, shown)) = shown else {
             return message.clone();
         };

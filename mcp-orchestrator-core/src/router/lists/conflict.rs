@@ -8,7 +8,7 @@ use super::{Lists, NAMED, Snapshot};
 use crate::auth::Principal;
 use crate::id::Alias;
 use crate::limits::MAX_CONFLICTS;
-use crate::router::{Hints, ItemKind, View, is_ui};
+use crate::router::{Hints, ItemKind, View, may_be_changed};
 
 /// An item that a gateway does not show to a principal as its server lists it, or not as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,8 +125,8 @@ impl Lists {
                     .into_iter()
                     .flatten()
                 {
-                    // Addresses of user interfaces are told apart for clients.
-                    if kind == ItemKind::Resource && is_ui(name) {
+                    // Addresses of user interfaces and skills are told apart for clients.
+                    if kind == ItemKind::Resource && may_be_changed(name) {
                         continue;
                     }
                     if entry.shows(kind, name, || {

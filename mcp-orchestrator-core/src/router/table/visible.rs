@@ -7,7 +7,7 @@ use foldhash::HashMap;
 
 use crate::auth::Principal;
 use crate::id::{Alias, ServerId};
-use crate::router::ui::own_ui;
+use crate::router::shared_address::own_address;
 use crate::router::{Claim, ItemKind, ListsBy, Target, View, ViewEntry, may_be_cut, shown, split};
 
 /// Why a name has no route, for `explain`.
@@ -161,21 +161,21 @@ impl VisibleItems {
     ) -> Result<(&ViewEntry, Cow<'a, str>), &'static str> {
         let found = self.best(principal, target, uri);
         if !matches!(found, Ok((Some(Claim::Listed | Claim::Defined), _)))
-            && let Some(shared) = self.shared_ui(principal, target, uri)
+            && let Some(shared) = self.shared(principal, target, uri)
         {
             return Ok(shared);
         }
         found.map(|(_, entry)| (entry, Cow::Borrowed(uri)))
     }
 
-    /// Restores the address of a user interface that several servers use.
-    fn shared_ui<'a>(
+    /// Restores the address of a user interface or a skill that several servers use.
+    fn shared<'a>(
         &self,
         principal: &Principal,
         target: &Target<'_>,
         uri: &str,
     ) -> Option<(&ViewEntry, Cow<'a, str>)> {
-        let (alias, own) = own_ui(uri)?;
+        let (alias, own) = own_address(uri)?;
         let entry = &self.view.entries[*self.by_alias.get(alias)?];
         let claim = target.known.claim(principal, entry, &own)?;
         (!claim.is_exclusive()).then_some((entry, Cow::Owned(own)))

@@ -24,8 +24,8 @@ use super::wire::credentials::{
 use super::wire::lists::{Prompts, Resources, Tools};
 use super::wire::sign_in::{FinishRequest, SignInBegun, SignInRequest};
 use super::wire::{
-    CallEvent, CallRequest, ConflictInfo, Conflicts, Descriptions, ExplainRequest, Explanation,
-    InstanceInfo, Instances, Line, LogRequest, Reloaded, Status, Touched,
+    CallEvent, CallRequest, Conflicts, Descriptions, ExplainRequest, Explanation, InstanceInfo,
+    Instances, Line, LogRequest, Reloaded, Status, Touched,
 };
 
 /// Controls a gateway: a local one through the socket in its state directory, a remote one over HTTP with a token. Each
@@ -79,13 +79,12 @@ impl Client {
         Ok(answer.instances)
     }
 
-    /// Returns the names that several servers of a gateway list.
+    /// Returns the names that several servers of a gateway list, and the extensions that gateways do not announce.
     ///
     /// # Errors
     /// As [`status`](Self::status).
-    pub async fn conflicts(&self) -> Result<Vec<ConflictInfo>, ClientError> {
-        let answer: Conflicts = self.get("/v1/conflicts").await?;
-        Ok(answer.conflicts)
+    pub async fn conflicts(&self) -> Result<Conflicts, ClientError> {
+        self.get("/v1/conflicts").await
     }
 
     /// Restarts a server's instances.

@@ -11,6 +11,7 @@ use mcp_orchestrator_core::auth::{NewToken, Principal};
 use mcp_orchestrator_core::credential::{InstallationKey, Owner};
 use mcp_orchestrator_core::id::{GatewayId, SlotName};
 use mcp_orchestrator_core::installer::{Actor, Installer, NewInstallation};
+use mcp_orchestrator_core::router::Router as _;
 
 use super::answer::{Answer, id, invalid, ok, read};
 use super::rights::admin;

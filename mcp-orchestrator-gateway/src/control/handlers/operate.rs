@@ -20,7 +20,7 @@ use super::rights::admin;
 use crate::control::Control;
 use crate::control::wire::{
     CallRequest, ConfigProblem, ConflictInfo, Conflicts, Described, Descriptions, ExplainRequest,
-    Instances, Line, LogRequest, LogText, Refusal, Reloaded, Touched,
+    ExtensionInfo, Instances, Line, LogRequest, LogText, Refusal, Reloaded, Touched,
 };
 
 pub(super) async fn status(
@@ -71,14 +71,39 @@ pub(super) async fn describe(State(control): State<Control>, Path(name): Path<St
         Err(error) if error.kind() == ErrorKind::NoRoute && server.is_some() => Vec::new(),
         known => known?,
     };
-    let instances = known.into_iter().map(Described::from).collect();
-    ok(&Descriptions { server, instances })
+    let extensions = match &server {
+        Some(_) => extensions_of(&control, &name).await,
+        None => Vec::new(),
+    };
+    ok(&Descriptions {
+        server,
+        instances: known.into_iter().map(Described::from).collect(),
+        extensions,
+    })
+}
+
+/// Returns the extensions of a server that a gateway does not announce.
+async fn extensions_of(control: &Control, server: &str) -> Vec<ExtensionInfo> {
+    let router = control.built.router();
+    let principal = &control.principal;
+    let mut found = control.built.unannounced_extensions(principal).await;
+    found.retain(|one| {
+        let view = router.view(principal, &one.gateway);
+        view.is_ok_and(|view| {
+            let mut entries = view.entries.iter();
+            entries.any(|entry| {
+                entry.server.as_str() == server && one.extension.servers.contains(&entry.alias)
+            })
+        })
+    });
+    found.iter().map(ExtensionInfo::from).collect()
 }
 
 pub(super) async fn conflicts(State(control): State<Control>) -> Answer {
-    let found = control.built.conflicts(&control.principal).await;
+    let found = control.built.findings(&control.principal).await;
     ok(&Conflicts {
-        conflicts: found.iter().map(ConflictInfo::from).collect(),
+        conflicts: found.conflicts.iter().map(ConflictInfo::from).collect(),
+        extensions: found.extensions.iter().map(ExtensionInfo::from).collect(),
     })
 }
 

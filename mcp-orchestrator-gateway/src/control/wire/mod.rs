@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use mcp_orchestrator_core::Error;
-use mcp_orchestrator_core::app::GatewayConflict;
+use mcp_orchestrator_core::app::{GatewayConflict, GatewayExtension};
 use mcp_orchestrator_core::config::{Position, Problem};
 pub use mcp_orchestrator_core::orchestrator::{
     Explanation, InstanceInfo, InstanceState, ServerInfo,
@@ -81,6 +81,9 @@ pub struct Descriptions {
     pub server: Option<ServerInfo>,
     /// The details of each instance, oldest first.
     pub instances: Vec<Described>,
+    /// Extensions of the server that a gateway does not announce.
+    #[serde(default)]
+    pub extensions: Vec<ExtensionInfo>,
 }
 
 /// Details of one instance.
@@ -149,6 +152,34 @@ impl From<Description> for Described {
 pub struct Conflicts {
     /// Every name that several servers of a gateway list, according to the cached lists.
     pub conflicts: Vec<ConflictInfo>,
+    /// Every extension that a gateway does not announce.
+    #[serde(default)]
+    pub extensions: Vec<ExtensionInfo>,
+}
+
+/// An extension that a gateway does not announce.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExtensionInfo {
+    /// The gateway's name.
+    pub gateway: String,
+    /// The extension's name.
+    pub name: String,
+    /// The names there of the servers that declare it.
+    pub servers: Vec<String>,
+    /// A description for people.
+    pub message: String,
+}
+
+impl From<&GatewayExtension> for ExtensionInfo {
+    fn from(found: &GatewayExtension) -> Self {
+        let servers = found.extension.servers.iter();
+        Self {
+            gateway: found.gateway.to_string(),
+            name: found.extension.name.clone(),
+            servers: servers.map(ToString::to_string).collect(),
+            message: format!("gateway {}: {}", found.gateway, found.extension),
+        }
+    }
 }
 
 /// A name that several servers of a gateway list.

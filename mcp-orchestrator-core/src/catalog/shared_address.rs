@@ -1,23 +1,23 @@
-//! Which addresses of user interfaces several servers of a view use, and how clients see them.
+//! Which addresses of user interfaces and skills several servers of a view use, and how clients see them.
 
 use std::collections::HashMap;
 
 use super::{Catalog, Source};
 use crate::auth::Principal;
 use crate::id::ServerId;
-use crate::router::{Claim, ItemKind, View, is_ui, shown_ui};
+use crate::router::{Claim, ItemKind, View, is_skill, may_be_changed, shown_address};
 
 impl Catalog {
     /// Returns the address that clients see of a resource of a server, if it differs from the server's own: another
-    /// server of the view uses the same `ui://` address.
-    pub(crate) fn shown_ui(
+    /// server of the view uses the same `ui://` address, or a request with this `skill://` address reaches another one.
+    pub(crate) fn shown_address(
         &self,
         principal: &Principal,
         view: &View,
         server: &ServerId,
         uri: &str,
     ) -> Option<String> {
-        if !is_ui(uri) || view.entries.len() < 2 {
+        if !may_be_changed(uri) || view.entries.len() < 2 {
             return None;
         }
         // Without templates: a list may contain many addresses, and each would be compared with all of them.
@@ -26,6 +26,18 @@ impl Catalog {
             naming.or_else(|| self.carried_claim(principal, entry, uri))
         };
         let of_server = view.entries.iter().find(|entry| entry.server == *server)?;
+        if is_skill(uri) {
+            // The first server keeps its address, since most gateways have no other with the same skill.
+            let claims = view
+                .entries
+                .iter()
+                .filter_map(|entry| Some((claim_of(entry)?, entry)));
+            let first = claims.min_by_key(|(claim, _)| *claim);
+            let is_own = first.is_none_or(|(_, entry)| entry.server == *server);
+            return (!is_own)
+                .then(|| shown_address(&of_server.alias, uri))
+                .flatten();
+        }
         // What a list shows depends on lists only, so that it does not change with the results of calls.
         let is_listed = matches!(claim_of(of_server), Some(Claim::Listed | Claim::Defined));
         let mut others = view.entries.iter().filter(|entry| entry.server != *server);
@@ -34,7 +46,9 @@ impl Catalog {
             Some(Claim::Carried(_)) => !is_listed,
             _ => false,
         });
-        is_shared.then(|| shown_ui(&of_server.alias, uri)).flatten()
+        is_shared
+            .then(|| shown_address(&of_server.alias, uri))
+            .flatten()
     }
 
     /// Returns the addresses in one server's part of a list that clients see differently.
@@ -50,7 +64,7 @@ impl Catalog {
         let Some(entry) = entries.find(|entry| entry.alias == source.alias) else {
             return renamed;
         };
-        let shown = |uri: &str| self.shown_ui(principal, view, &entry.server, uri);
+        let shown = |uri: &str| self.shown_address(principal, view, &entry.server, uri);
         for item in source.kept.items(kind) {
             let named = (kind != ItemKind::Tool).then_some(&item.name);
             for uri in item.ui.iter().chain(named) {
