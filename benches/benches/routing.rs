@@ -7,7 +7,7 @@ use mcp_orchestrator_core::credential::{CredentialRule, Owner, Revision};
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId};
 use mcp_orchestrator_core::router::{
     GatewaySpec, Item, ItemKind, Listed, Lists, Members, Router as _, TableRouter, Target,
-    ToolFilter, ToolNames, ViewEntry,
+    ToolFilter, ToolNames, ToolOverrides, ViewEntry,
 };
 
 #[global_allocator]
@@ -30,6 +30,7 @@ fn gateway(names: ToolNames, servers: usize, tools: usize) -> (TableRouter, List
             server: server.clone(),
             credential: CredentialRule::None,
             tools: ToolFilter::All,
+            overrides: ToolOverrides::default(),
         });
         let own = (0..tools.div_ceil(servers)).map(|tool| format!("tool_{at}_{tool}"));
         let listed = Listed::default().with(ItemKind::Tool, own);
@@ -92,6 +93,7 @@ fn bare_by_owner<const S: usize>(bencher: Bencher<'_, '_>, tools: usize) {
             server,
             credential: CredentialRule::Resolve,
             tools: ToolFilter::All,
+            overrides: ToolOverrides::default(),
         });
     }
     let spec = GatewaySpec {

@@ -9,7 +9,7 @@ use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, SessionId};
 use mcp_orchestrator_core::jsonrpc::Message;
 use mcp_orchestrator_core::router::{
-    GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ViewEntry,
+    GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ToolOverrides, ViewEntry,
 };
 use mcp_orchestrator_core::runtime::RuntimeBackend;
 use mcp_orchestrator_core::server::ServerSpec;
@@ -30,6 +30,7 @@ pub fn orchestrator(backend: Arc<dyn RuntimeBackend>, server: ServerSpec) -> Orc
         server: server.id.clone(),
         credential: CredentialRule::None,
         tools: ToolFilter::All,
+        overrides: ToolOverrides::default(),
     };
     let gateway = GatewaySpec {
         id: GatewayId::default_gateway(),

@@ -18,6 +18,12 @@ crate::limits! {
     MAX_URI_LEN: Bytes = 8 * 1024;
     /// Length of the name of a tool or prompt, from a server or a caller.
     MAX_NAME_LEN: Bytes = 512;
+    /// Length of the name that a gateway gives a tool; the protocol's limit.
+    MAX_TOOL_NAME_LEN: Count = 128;
+    /// Size of a title or description that a gateway gives a tool.
+    MAX_OVERRIDE_TEXT_BYTES: Bytes = 64 * 1024;
+    /// Size of the arguments that a gateway sets on calls of a tool.
+    MAX_FIXED_ARGUMENTS_BYTES: Bytes = 64 * 1024;
     /// Size of an item of a list.
     MAX_ITEM_BYTES: Bytes = 1024 * 1024;
     /// Nesting depth of an item of a list.

@@ -16,7 +16,7 @@ use mcp_orchestrator_core::credential::{
 };
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId, SlotName, TeamId};
 use mcp_orchestrator_core::router::{
-    GatewaySpec, Members, Router as _, TableRouter, ToolFilter, ToolNames, ViewEntry,
+    GatewaySpec, Members, Router as _, TableRouter, ToolFilter, ToolNames, ToolOverrides, ViewEntry,
 };
 use mcp_orchestrator_core::server::{CredentialSlot, Injection, ServerSpec, SlotForm};
 use mcp_orchestrator_core::{ErrorKind, Result};
@@ -207,6 +207,7 @@ impl World {
                         server: self.server.id.clone(),
                         credential: rule.clone(),
                         tools: ToolFilter::All,
+                        overrides: ToolOverrides::default(),
                     }],
                 }),
         );

@@ -11,7 +11,7 @@ use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, BackendName, GatewayId, PrincipalId, ServerId};
 use mcp_orchestrator_core::orchestrator::Limits;
 use mcp_orchestrator_core::router::{
-    GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ViewEntry,
+    GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ToolOverrides, ViewEntry,
 };
 use mcp_orchestrator_core::runtime::{BackendSet, LogBook, ProcessBackend, RemoteBackend};
 use mcp_orchestrator_core::seal::StateKey;
@@ -49,6 +49,7 @@ impl Authenticator for ByHeader {
 pub struct Builder {
     servers: Vec<ServerSpec>,
     hidden: Vec<(String, ToolFilter)>,
+    changed: Vec<(String, ToolOverrides)>,
     names: ToolNames,
     single_principal: bool,
     session_idle: Duration,
@@ -83,7 +84,11 @@ pub fn server_id(name: &str) -> ServerId {
     ServerId::new(name).expect("a name for a server")
 }
 
-fn entries(servers: &[ServerSpec], hidden: &[(String, ToolFilter)]) -> Vec<ViewEntry> {
+fn entries(
+    servers: &[ServerSpec],
+    hidden: &[(String, ToolFilter)],
+    changed: &[(String, ToolOverrides)],
+) -> Vec<ViewEntry> {
     let entry = |server: &ServerSpec| ViewEntry {
         alias: Alias::new(server.id.as_str()).expect("a server's name is an alias"),
         server: server.id.clone(),
@@ -92,6 +97,11 @@ fn entries(servers: &[ServerSpec], hidden: &[(String, ToolFilter)]) -> Vec<ViewE
             .iter()
             .find(|(name, _)| name == server.id.as_str())
             .map(|(_, filter)| filter.clone())
+            .unwrap_or_default(),
+        overrides: changed
+            .iter()
+            .find(|(name, _)| name == server.id.as_str())
+            .map(|(_, overrides)| overrides.clone())
             .unwrap_or_default(),
     };
     servers.iter().map(entry).collect()
@@ -107,6 +117,7 @@ impl Gateway {
         Builder {
             servers: Vec::new(),
             hidden: Vec::new(),
+            changed: Vec::new(),
             names: ToolNames::Auto,
             single_principal: false,
             session_idle: Duration::from_hours(1),
@@ -135,7 +146,7 @@ impl Gateway {
             id: GatewayId::default_gateway(),
             members: Members::Everybody,
             names: self.names,
-            entries: entries(&servers, &[]),
+            entries: entries(&servers, &[], &[]),
         };
         self.router.replace([spec]);
         self.orchestrator.apply(servers.into_iter().map(Arc::new));
@@ -181,6 +192,13 @@ impl Builder {
     #[must_use]
     pub fn filter(mut self, server: &str, filter: ToolFilter) -> Self {
         self.hidden.push((server.to_owned(), filter));
+        self
+    }
+
+    /// Changes tools of a server.
+    #[must_use]
+    pub fn overrides(mut self, server: &str, overrides: ToolOverrides) -> Self {
+        self.changed.push((server.to_owned(), overrides));
         self
     }
 
@@ -270,7 +288,7 @@ impl Builder {
             id: GatewayId::default_gateway(),
             members: Members::Everybody,
             names: self.names,
-            entries: entries(&self.servers, &self.hidden),
+            entries: entries(&self.servers, &self.hidden, &self.changed),
         }]));
         let mut builder =
             Orchestrator::builder(Arc::new(backends), Arc::<TableRouter>::clone(&table))

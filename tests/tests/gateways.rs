@@ -8,7 +8,9 @@
 
 use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId};
-use mcp_orchestrator_core::router::{GatewaySpec, Members, ToolFilter, ToolNames, ViewEntry};
+use mcp_orchestrator_core::router::{
+    GatewaySpec, Members, ToolFilter, ToolNames, ToolOverrides, ViewEntry,
+};
 use mcp_orchestrator_tests::client::Session;
 use mcp_orchestrator_tests::gateway::{Gateway, server_id};
 use mcp_orchestrator_tests::scripted::{Script, Upstream, scripted};
@@ -84,6 +86,7 @@ fn entry(alias: &str, server: &str, tools: ToolFilter) -> ViewEntry {
         server: server_id(server),
         credential: CredentialRule::None,
         tools,
+        overrides: ToolOverrides::default(),
     }
 }
 

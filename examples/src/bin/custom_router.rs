@@ -52,6 +52,7 @@ impl Router for TeamPolicy {
                 server: route.server,
                 alias: route.alias,
                 credential: route.credential,
+                change: route.change,
             });
         }
         // The reason is shown by `explain` only.

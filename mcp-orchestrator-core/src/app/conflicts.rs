@@ -10,7 +10,7 @@ use crate::config::{Notice, Problem, Settings};
 use crate::error::{ErrorKind, Result};
 use crate::id::GatewayId;
 use crate::orchestrator::UnannouncedExtension;
-use crate::router::{Conflict, ItemKind, Router as _, TableRouter};
+use crate::router::{Conflict, ConflictCause, Router as _, TableRouter};
 use crate::server::{ServerSpec, StartMode};
 
 /// A name conflict in a gateway.
@@ -27,15 +27,19 @@ impl GatewayConflict {
     /// Returns `true` if this is a configuration error: one of two tools or prompts cannot be reached. For a resource
     /// with two owners the order decides, and a template that matches any URI takes none that another server has named.
     pub fn is_error(&self) -> bool {
-        matches!(self.conflict.kind, ItemKind::Tool | ItemKind::Prompt)
+        self.conflict.hides_item()
     }
 
     /// Returns the conflict as a problem in this file.
     pub fn problem(&self, file: &Path) -> Problem {
-        let hint = if self.is_error() {
-            "; hide all but one by `tools`, or set `tool_names: prefixed`"
-        } else {
-            ""
+        let hint = match self.conflict.cause {
+            ConflictCause::SeveralServers if self.is_error() => {
+                "; hide all but one by `tools`, or set `tool_names: prefixed`"
+            }
+            ConflictCause::NameTaken(_) => {
+                "; choose another name in `tools.change`, or hide or rename this tool as well"
+            }
+            _ => "",
         };
         Problem {
             file: file.into(),
@@ -168,7 +172,8 @@ impl Built {
             let found = self.orchestrator().conflicts_in(principal, &view).await;
             for conflict in found {
                 let known = before.iter().any(|old| {
-                    old.gateway == gateway
+                    old.is_error()
+                        && old.gateway == gateway
                         && (old.conflict.kind, &old.conflict.name)
                             == (conflict.kind, &conflict.name)
                 });

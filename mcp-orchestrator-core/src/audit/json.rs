@@ -27,6 +27,7 @@ fn write_line(out: &mut Vec<u8>, event: &AuditEvent) -> std::io::Result<()> {
     text("gateway", event.gateway.as_ref().map(|it| it.as_str()))?;
     text("server", event.server.as_ref().map(|it| it.as_str()))?;
     text("name", event.name.as_deref())?;
+    text("own_name", event.own_name.as_deref())?;
     text(
         "owner",
         event.owner.as_ref().map(ToString::to_string).as_deref(),
@@ -85,7 +86,9 @@ mod tests {
         );
         event.outcome = Outcome::Failed(ErrorKind::Forbidden);
         event.arguments = None;
+        event.own_name = Some("say".into());
         let said: serde_json::Value = serde_json::from_slice(&line(&event)).unwrap();
         assert_eq!(said["error"], "forbidden");
+        assert_eq!(said["own_name"], "say");
     }
 }

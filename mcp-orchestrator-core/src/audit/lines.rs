@@ -174,6 +174,7 @@ impl AuditSink for TracingSink {
             gateway = event.gateway.as_ref().map(tracing::field::display),
             server = event.server.as_ref().map(tracing::field::display),
             name = event.name.as_deref(),
+            own_name = event.own_name.as_deref(),
             owner = event.owner.as_ref().map(tracing::field::display),
             instance = event.instance.as_deref(),
             outcome = event.outcome.as_str(),

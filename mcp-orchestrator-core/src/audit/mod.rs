@@ -128,6 +128,8 @@ pub struct AuditEvent {
     pub server: Option<ServerId>,
     /// The tool, prompt or resource as the caller named it, or the object of any other action.
     pub name: Option<Box<str>>,
+    /// The tool's own name at the server, if the gateway has renamed it.
+    pub own_name: Option<Box<str>>,
     /// The owner of the credential that was used or changed. `None` if the server takes none, or if the action ended
     /// before a credential was resolved.
     pub owner: Option<Owner>,
@@ -150,6 +152,7 @@ impl AuditEvent {
             gateway: None,
             server: None,
             name: None,
+            own_name: None,
             owner: None,
             instance: None,
             outcome: Outcome::Ok,

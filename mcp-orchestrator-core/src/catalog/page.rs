@@ -1,5 +1,6 @@
 //! Builds one page of a gateway's merged list.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,22 +10,91 @@ use crate::id::Alias;
 use crate::jsonrpc::{Splice, quote};
 use crate::limits::{MAX_PAGE_BYTES, MAX_PAGE_ITEMS};
 use crate::protocol::Era;
-use crate::router::{ItemKind, ToolFilter, shown};
+use crate::router::{ItemKind, ToolFilter, ToolOverrides, ViewEntry, shown};
 
 /// One server's part of a merged list.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) alias: Alias,
     pub(crate) tools: ToolFilter,
+    pub(crate) overrides: ToolOverrides,
     pub(crate) kept: Arc<Kept>,
     /// The resources that clients see under another address, by the server's own.
     pub(crate) renamed: HashMap<String, String>,
 }
 
+impl Source {
+    /// Creates the part of this entry's server.
+    pub(crate) fn new(entry: &ViewEntry, kept: Arc<Kept>) -> Self {
+        Self {
+            alias: entry.alias.clone(),
+            tools: entry.tools.clone(),
+            overrides: entry.overrides.clone(),
+            kept,
+            renamed: HashMap::new(),
+        }
+    }
+
+    /// Returns `true` if all tools of the server are shown, unchanged.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.tools == ToolFilter::All && self.overrides.is_empty()
+    }
+
+    /// Returns the name or address that clients see of an item, or `None` if it is not shown.
+    fn shown_name<'a>(
+        &'a self,
+        kind: ItemKind,
+        item: &'a KeptItem,
+        prefixed: bool,
+    ) -> Option<Cow<'a, str>> {
+        let own = &item.name[..];
+        match kind {
+            ItemKind::Tool if !self.tools.shows(own, || item.hints) => None,
+            ItemKind::Tool => Some(shown(&self.alias, self.overrides.shown(own)?, prefixed)),
+            ItemKind::Prompt => Some(shown(&self.alias, own, prefixed)),
+            ItemKind::Resource | ItemKind::Template => {
+                Some(self.renamed.get(own).map_or(own, |shown| shown).into())
+            }
+        }
+    }
+
+    /// Writes an item under the name that clients see.
+    fn write(&self, out: &mut String, kind: ItemKind, item: &KeptItem, era: Era, name: &str) {
+        let (raw, name_span) = item.shown(era);
+        let whole = std::str::from_utf8(raw).unwrap_or("null");
+        let change = match kind {
+            ItemKind::Tool => self.overrides.get(&item.name),
+            _ => None,
+        };
+        if change.is_none() && (self.renamed.is_empty() || item.ui.is_empty()) {
+            if name == item.name {
+                return out.push_str(whole);
+            }
+            out.push_str(&whole[..name_span.start]);
+            out.push_str(&quote(name));
+            return out.push_str(&whole[name_span.end..]);
+        }
+        let mut edits = Splice::new();
+        if name != item.name {
+            edits.replace(name_span.clone(), quote(name));
+        }
+        for (span, own) in item.ui_spans(era) {
+            if let Some(shown) = self.renamed.get(&own) {
+                edits.replace(span, quote(shown));
+            }
+        }
+        if let Some(change) = change {
+            item.change_definition(&mut edits, era, change);
+        }
+        let written = edits.apply(raw);
+        out.push_str(std::str::from_utf8(&written).unwrap_or("null"));
+    }
+}
+
 /// Returns a page as JSON, and the position of the next page.
 ///
-/// Only names are replaced; everything else is copied unchanged. An item is skipped if its name was already shown: the
-/// order of the configuration decides.
+/// Only names and what the gateway overrides are replaced; everything else is copied unchanged. An item is skipped if
+/// its name was already shown: the order of the configuration decides.
 pub(crate) fn page(
     sources: &[Source],
     kind: ItemKind,
@@ -34,20 +104,13 @@ pub(crate) fn page(
 ) -> (String, Option<usize>) {
     let key = list_name(kind);
     let several = sources.len() > 1;
-    let named = matches!(kind, ItemKind::Tool | ItemKind::Prompt);
     let mut seen = std::collections::HashSet::new();
     let mut out = format!("\"{key}\":[");
     let (mut at, mut written) = (0, 0);
     for source in sources {
         for item in source.kept.items(kind) {
-            if kind == ItemKind::Tool && !source.tools.shows(&item.name, || item.hints) {
+            let Some(name) = source.shown_name(kind, item, prefixed) else {
                 continue;
-            }
-            let name = if named {
-                shown(&source.alias, &item.name, prefixed)
-            } else {
-                let own = &item.name[..];
-                source.renamed.get(own).map_or(own, |shown| shown).into()
             };
             if several && !(item.mixes && seen.insert(name.clone().into_owned())) {
                 continue;
@@ -56,52 +119,21 @@ pub(crate) fn page(
             if at <= from {
                 continue;
             }
-            let (raw, _) = item.shown(era);
-            if written > 0 && (written == MAX_PAGE_ITEMS || out.len() + raw.len() > MAX_PAGE_BYTES)
-            {
-                out.push(']');
-                return (out, Some(at - 1));
-            }
+            let end = out.len();
             if written > 0 {
                 out.push(',');
             }
+            source.write(&mut out, kind, item, era, &name);
+            if written > 0 && (written == MAX_PAGE_ITEMS || out.len() > MAX_PAGE_BYTES) {
+                out.truncate(end);
+                out.push(']');
+                return (out, Some(at - 1));
+            }
             written += 1;
-            write(&mut out, item, era, &name, &source.renamed);
         }
     }
     out.push(']');
     (out, None)
-}
-
-/// Writes an item under the name that clients see.
-fn write(
-    out: &mut String,
-    item: &KeptItem,
-    era: Era,
-    name: &str,
-    renamed: &HashMap<String, String>,
-) {
-    let (raw, name_span) = item.shown(era);
-    let whole = std::str::from_utf8(raw).unwrap_or("null");
-    if renamed.is_empty() || item.ui.is_empty() {
-        if name == item.name {
-            return out.push_str(whole);
-        }
-        out.push_str(&whole[..name_span.start]);
-        out.push_str(&quote(name));
-        return out.push_str(&whole[name_span.end..]);
-    }
-    let mut edits = Splice::new();
-    if name != item.name {
-        edits.replace(name_span.clone(), quote(name));
-    }
-    for (span, own) in item.ui_spans(era) {
-        if let Some(shown) = renamed.get(&own) {
-            edits.replace(span, quote(shown));
-        }
-    }
-    let written = edits.apply(raw);
-    out.push_str(std::str::from_utf8(&written).unwrap_or("null"));
 }
 
 #[cfg(test)]
@@ -125,6 +157,7 @@ mod tests {
         Source {
             alias: Alias::new(alias).unwrap(),
             tools: ToolFilter::All,
+            overrides: ToolOverrides::default(),
             kept: Arc::new(kept),
             renamed: HashMap::new(),
         }

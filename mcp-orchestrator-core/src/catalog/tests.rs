@@ -123,6 +123,7 @@ async fn awaited_list_counts_as_unknown() {
         server: key.server.clone(),
         credential: crate::credential::CredentialRule::None,
         tools: crate::router::ToolFilter::All,
+        overrides: crate::router::ToolOverrides::default(),
     };
     assert!(catalog.knows(&ann, &entry, &[ItemKind::Tool]));
     assert!(!catalog.knows(&ann, &entry, &[ItemKind::Tool, ItemKind::Prompt]));
@@ -149,6 +150,7 @@ async fn cached_lists_uphold_the_contract_of_known_items() {
         server: key.server.clone(),
         credential: crate::credential::CredentialRule::None,
         tools: crate::router::ToolFilter::All,
+        overrides: crate::router::ToolOverrides::default(),
     };
     let items = [
         (ItemKind::Tool, long.as_str()),

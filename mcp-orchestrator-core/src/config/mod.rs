@@ -37,7 +37,8 @@ pub use self::schema::auth::{AlgorithmEntry, AuthEntry, ClaimsEntry, IssuerEntry
 pub use self::schema::credentials::{CredentialsEntry, StoreEntry, StoreKeyEntry};
 pub use self::schema::file::File;
 pub use self::schema::gateway::{
-    GatewayEntry, GatewayServerEntry, HintEntry, PinnedEntry, ToolNamesEntry, ToolsEntry,
+    GatewayEntry, GatewayServerEntry, HintEntry, PinnedEntry, ToolChangeEntry, ToolNamesEntry,
+    ToolsEntry,
 };
 pub use self::schema::kubernetes::{BackendEntry, KubernetesEntry, PodDefaultsEntry};
 pub use self::schema::listener::{LimitsEntry, TlsEntry};
@@ -55,7 +56,7 @@ pub use self::schema::server::{
     SecretPlaceEntry, ServerEntry, StartEntry, TransportEntry,
 };
 pub use self::schema::units::{Size, Span, SpanOrNever};
-pub use self::schema::value::{Named, TextOr, Typed};
+pub use self::schema::value::{Json, Named, TextOr, Typed};
 pub use self::settings::Settings;
 pub use self::settings::audit::AuditSettings;
 pub use self::settings::auth::{

@@ -24,6 +24,7 @@ pub(crate) use self::memory::{Full, MessageMemory, Share, keeping};
 pub use self::message::Message;
 pub(crate) use self::outline::Outline;
 pub use self::params::{Members, ParamsHead, ResultHead, text};
+pub(crate) use self::spelling::is_taken_for;
 pub use self::splice::Splice;
 pub use self::write::{error_response, notification, quote, raw, request, response};
 

@@ -146,7 +146,7 @@ impl Spellings {
 }
 
 /// Returns `true` if some parser takes `key` for `name`.
-pub(super) fn is_taken_for(key: &[u8], name: &str) -> bool {
+pub(crate) fn is_taken_for(key: &[u8], name: &str) -> bool {
     if key.eq_ignore_ascii_case(name.as_bytes()) {
         return true;
     }

@@ -185,6 +185,7 @@ impl Builder {
                 logs: self.logs,
                 seen: instance_history::InstanceHistory::default(),
                 told: conflict_log::ConflictLog::default(),
+                told_overrides: conflict_log::ConflictLog::default(),
                 logged: conflict_log::LoggedFacts::default(),
                 metrics: Arc::default(),
                 no_credential: Arc::new(Credential::none()),

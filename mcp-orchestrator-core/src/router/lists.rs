@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use foldhash::HashMap;
 use parking_lot::Mutex;
 
-pub use self::conflict::Conflict;
+pub use self::conflict::{Conflict, ConflictCause};
 use self::server::Server;
 use super::{Claim, Hints, ItemKind, Known, Listed, ListsBy, ViewEntry};
 use crate::auth::Principal;

@@ -7,6 +7,7 @@ mod filter;
 mod lists;
 mod members;
 mod names;
+mod overrides;
 mod scheme;
 mod server_items;
 mod shared_address;
@@ -19,9 +20,10 @@ use std::sync::Arc;
 
 pub(crate) use self::certain::Certain;
 pub use self::filter::{Hint, Hints, ToolFilter};
-pub use self::lists::{Conflict, Lists};
+pub use self::lists::{Conflict, ConflictCause, Lists};
 pub use self::members::Members;
 pub use self::names::{MAX_NAME_LEN, may_be_cut, shown, split};
+pub use self::overrides::{FixedArguments, OverrideError, ToolOverride, ToolOverrides};
 pub use self::server_items::Listed;
 pub(crate) use self::shared_address::{is_skill, may_be_changed, shown_address};
 pub use self::table::{GatewaySpec, TableRouter};
@@ -163,6 +165,8 @@ pub struct Route<'a> {
     pub name: Cow<'a, str>,
     /// The rule that selects the credential for the call.
     pub credential: CredentialRule,
+    /// What the gateway changes of the tool. Its fixed arguments are set on the call.
+    pub change: Option<Arc<ToolOverride>>,
 }
 
 /// Why there is no route. Not found and forbidden read the same to the caller; only `explain` distinguishes them.
@@ -231,15 +235,38 @@ pub struct ViewEntry {
     pub server: ServerId,
     /// The rule that selects the credential to list and call its items with.
     pub credential: CredentialRule,
-    /// The filter for its tools.
+    /// The filter for its tools, by their own names.
     pub tools: ToolFilter,
+    /// What the gateway changes of its tools, by their own names.
+    pub overrides: ToolOverrides,
 }
 
 impl ViewEntry {
     /// Returns `true` if the gateway shows an item of this own name. Only tools are filtered. Calls `hints` only if
     /// they decide.
     pub fn shows(&self, kind: ItemKind, name: &str, hints: impl FnOnce() -> Hints) -> bool {
-        kind != ItemKind::Tool || self.tools.shows(name, hints)
+        kind != ItemKind::Tool
+            || (self.tools.shows(name, hints) && self.overrides.shown(name).is_some())
+    }
+
+    /// Returns the name under which the gateway shows an item of this own name, if it [shows](Self::shows) it. Returns
+    /// `None` if a renamed tool of the server has taken the name.
+    pub fn shown_as<'a>(
+        &'a self,
+        kind: ItemKind,
+        own: &'a str,
+        prefixed: bool,
+    ) -> Option<Cow<'a, str>> {
+        match kind {
+            ItemKind::Tool => Some(shown(&self.alias, self.overrides.shown(own)?, prefixed)),
+            ItemKind::Prompt => Some(shown(&self.alias, own, prefixed)),
+            ItemKind::Resource | ItemKind::Template => Some(Cow::Borrowed(own)),
+        }
+    }
+
+    /// Returns `true` if the gateway shows all tools of the server, unchanged.
+    pub fn is_whole(&self) -> bool {
+        self.tools == ToolFilter::All && self.overrides.is_empty()
     }
 
     /// Shows a server under its own name with all its tools. If it needs a credential, the caller's is used.
@@ -253,6 +280,7 @@ impl ViewEntry {
                 CredentialRule::Resolve
             },
             tools: ToolFilter::All,
+            overrides: ToolOverrides::default(),
         }
     }
 }
@@ -261,7 +289,9 @@ impl ViewEntry {
 ///
 /// # Contract
 /// `route` returns a server only if `view` for the same principal and gateway shows it, and `gateways` names every
-/// gateway that has a view. Every implementation must pass the suite in [`crate::testing::router`].
+/// gateway that has a view. A tool is found by the name that the view's [overrides](ViewEntry::overrides) give it, never
+/// by the own name of a renamed tool, and its override is returned. Every implementation must pass the suite in
+/// [`crate::testing::router`].
 pub trait Router: fmt::Debug + Send + Sync + 'static {
     /// Returns the route of this principal's call.
     ///

@@ -1,6 +1,8 @@
 //! The contract suites of [`Router`] and [`Known`]: lists and calls agree, and what is hidden reads as what does not
 //! exist.
 
+use std::borrow::Cow;
+
 use crate::auth::Principal;
 use crate::id::{Alias, GatewayId};
 use crate::router::{
@@ -15,7 +17,8 @@ const ABSENT_GATEWAY: &str = "absent-gateway";
 /// What the suite asks a router about.
 ///
 /// To cover the contract, at least one gateway is hidden from a principal, one server is hidden from a principal of its
-/// gateway, and `known` lists every item of `items` for some server.
+/// gateway, one tool is renamed (to the name of another tool that its server lists, or to a new one), and `known` lists
+/// every item of `items` for some server.
 #[derive(Clone, Copy)]
 pub struct Probe<'a> {
     /// Callers with different rights.
@@ -105,6 +108,7 @@ pub fn suite(router: &dyn Router, probe: Probe<'_>) {
                     assert!(named, "{}: `gateways` names it", ask.at());
                     ask.repeats_its_decisions(&view);
                     ask.reaches_what_it_shows(&view);
+                    ask.hides_own_names_of_renamed_tools(&view);
                     ask.routes_only_into_the_view(&view);
                     ask.hides_servers_completely(&view);
                 }
@@ -159,19 +163,44 @@ impl<'a> Ask<'a> {
                 if !self.lists(entry, *kind, own) || !self.shows(entry, *kind, own) {
                     continue;
                 }
-                // Of servers that list the same bare name or URI, the router chooses one.
+                let name = entry.shown_as(*kind, own, view.prefixed);
+                let name = name.expect("an item that is shown has a name");
+                // Of servers that show the same bare name or URI, the router chooses one.
                 let entries = view.entries.iter();
-                let rivals = entries.filter(|other| self.lists(other, *kind, own));
+                let rivals = entries.filter(|other| self.lists_as(other, *kind, &name, view));
                 let is_resource = matches!(kind, ItemKind::Resource | ItemKind::Template);
                 if (is_resource || !view.prefixed) && rivals.count() > 1 {
                     continue;
                 }
-                let name = shown(&entry.alias, own, view.prefixed && !is_resource);
                 let name = String::leak(name.into_owned());
                 let route = expect(&self.at(), self.route(item(*kind, name)));
                 let wanted = (&entry.server, &entry.alias, *own, &entry.credential);
                 let found = (&route.server, &route.alias, &*route.name, &route.credential);
                 assert_eq!(found, wanted, "{}: {name}", self.at());
+                let change = match kind {
+                    ItemKind::Tool => entry.overrides.get(own),
+                    _ => None,
+                };
+                assert_eq!(route.change.as_ref(), change, "{}: {name}", self.at());
+            }
+        }
+    }
+
+    /// A tool is not reached by a name that the view gives no tool, or another one.
+    fn hides_own_names_of_renamed_tools(&self, view: &View) {
+        for entry in &view.entries {
+            for (kind, own) in self.probe.items {
+                let name = shown(&entry.alias, own, view.prefixed);
+                if *kind != ItemKind::Tool
+                    || entry.shown_as(*kind, own, view.prefixed).as_ref() == Some(&name)
+                {
+                    continue;
+                }
+                let name = String::leak(name.into_owned());
+                let reaches = self
+                    .route(Item::Tool(name))
+                    .is_ok_and(|route| (&route.alias, &*route.name) == (&entry.alias, *own));
+                assert!(!reaches, "{}: {name} is the tool's own name", self.at());
             }
         }
     }
@@ -184,7 +213,10 @@ impl<'a> Ask<'a> {
         let aliases: Vec<Alias> = everything.collect();
         for (kind, own) in self.probe.items {
             let prefixed = aliases.iter().map(|alias| shown(alias, own, true));
-            let names = prefixed.map(std::borrow::Cow::into_owned);
+            let names = prefixed.map(Cow::into_owned);
+            let renamed = view.entries.iter();
+            let renamed = renamed.filter_map(|entry| entry.shown_as(*kind, own, view.prefixed));
+            let names = names.chain(renamed.map(Cow::into_owned));
             for name in names.chain([(*own).to_owned()]) {
                 let Ok(route) = self.route(item(*kind, String::leak(name))) else {
                     continue;
@@ -251,6 +283,14 @@ impl<'a> Ask<'a> {
 
     fn lists(&self, entry: &ViewEntry, kind: ItemKind, own: &str) -> bool {
         self.probe.known.lists(self.principal, entry, kind, own)
+    }
+
+    /// Returns `true` if the server of an entry lists an item that the view shows under this name.
+    fn lists_as(&self, entry: &ViewEntry, kind: ItemKind, name: &str, view: &View) -> bool {
+        self.probe.items.iter().any(|(other, own)| {
+            let shown = entry.shown_as(kind, own, view.prefixed);
+            *other == kind && shown.is_some_and(|one| one == name) && self.lists(entry, kind, own)
+        })
     }
 
     fn shows(&self, entry: &ViewEntry, kind: ItemKind, own: &str) -> bool {

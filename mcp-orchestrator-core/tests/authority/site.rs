@@ -15,7 +15,7 @@ use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId, ServerId, SlotNam
 use mcp_orchestrator_core::jsonrpc::Message;
 use mcp_orchestrator_core::orchestrator::Limits;
 use mcp_orchestrator_core::router::{
-    GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ViewEntry,
+    GatewaySpec, Members, TableRouter, ToolFilter, ToolNames, ToolOverrides, ViewEntry,
 };
 use mcp_orchestrator_core::runtime::MemoryBackend;
 use mcp_orchestrator_core::server::{CredentialSlot, Injection, Isolation, ServerSpec, SlotForm};
@@ -101,6 +101,7 @@ pub(crate) fn entry(name: &str, rule: CredentialRule, tools: ToolFilter) -> View
         server: server_id(name),
         credential: rule,
         tools,
+        overrides: ToolOverrides::default(),
     }
 }
 

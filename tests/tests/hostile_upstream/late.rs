@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId};
-use mcp_orchestrator_core::router::{GatewaySpec, Members, ToolFilter, ToolNames, ViewEntry};
+use mcp_orchestrator_core::router::{
+    GatewaySpec, Members, ToolFilter, ToolNames, ToolOverrides, ViewEntry,
+};
 use mcp_orchestrator_tests::gateway::{Gateway, server_id};
 use mcp_orchestrator_tests::wait::{until, within};
 use serde_json::{Value, json};
@@ -42,6 +44,7 @@ impl Change {
             server: server_id("x"),
             credential: CredentialRule::None,
             tools,
+            overrides: ToolOverrides::default(),
         };
         let eve = PrincipalId::new("eve").unwrap();
         let spec = GatewaySpec {

@@ -10,6 +10,8 @@ mod announcements;
 mod caching;
 mod extensions;
 mod interfaces;
+mod override_views;
+mod overrides;
 mod owners;
 mod servers;
 mod skills;

@@ -12,7 +12,9 @@ mod schema;
 
 use mcp_orchestrator_core::credential::CredentialRule;
 use mcp_orchestrator_core::id::{Alias, GatewayId, PrincipalId};
-use mcp_orchestrator_core::router::{GatewaySpec, Members, ToolFilter, ToolNames, ViewEntry};
+use mcp_orchestrator_core::router::{
+    GatewaySpec, Members, ToolFilter, ToolNames, ToolOverrides, ViewEntry,
+};
 use mcp_orchestrator_gateway::Options;
 use mcp_orchestrator_tests::client::{Client, Response, json as parsed};
 use mcp_orchestrator_tests::gateway::{Gateway, server_id};
@@ -41,6 +43,7 @@ pub(crate) fn gateway(name: &str, members: &[&str]) -> GatewaySpec {
             server: server_id("a"),
             credential: CredentialRule::None,
             tools: ToolFilter::All,
+            overrides: ToolOverrides::default(),
         }],
     }
 }

@@ -1,7 +1,9 @@
 //! One item of a server's list, as clients accept it.
 
 mod check;
+mod definition;
 mod header;
+mod hidden_arguments;
 mod object;
 mod refusal;
 mod schema;
@@ -13,6 +15,7 @@ use std::fmt;
 use bytes::Bytes;
 
 pub(crate) use self::header::HeaderParam;
+pub(crate) use self::hidden_arguments::Leftover;
 use self::object::Keep;
 pub(crate) use self::refusal::Refusal;
 use crate::jsonrpc::{Members, Span, span_of, text as decoded};

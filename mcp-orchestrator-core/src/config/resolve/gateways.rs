@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::resolve::people;
 use crate::config::resolve::scope::Scope;
+use crate::config::resolve::tool_overrides;
 use crate::config::schema::gateway::{GatewayEntry, GatewayServerEntry, ListedEntry, ToolsEntry};
 use crate::config::schema::value::TextOr;
 use crate::config::settings::gateway::GatewaySettings;
@@ -33,10 +34,8 @@ impl Catalog<'_> {
 /// Returns a gateway that shows every server with the caller's credential.
 pub(crate) fn all(id: GatewayId, catalog: &Catalog<'_>) -> GatewaySettings {
     let servers = catalog.servers.iter().map(|server| ViewEntry {
-        alias: Alias::from(&server.id),
-        server: server.id.clone(),
         credential: default_rule(server),
-        tools: ToolFilter::All,
+        ..ViewEntry::of(server)
     });
     GatewaySettings {
         id,
@@ -135,10 +134,8 @@ fn servers(
 fn short(scope: &mut Scope<'_>, name: &str, catalog: &Catalog<'_>) -> Option<ViewEntry> {
     let server = known(scope, "", name, catalog)?;
     Some(ViewEntry {
-        alias: Alias::from(&server.id),
-        server: server.id.clone(),
         credential: default_rule(server),
-        tools: ToolFilter::All,
+        ..ViewEntry::of(server)
     })
 }
 
@@ -157,11 +154,16 @@ fn long(
     };
     let tools = entry.tools.as_ref().map_or(ToolFilter::All, filter);
     let (server, alias) = (server?, alias?);
+    let overrides = entry.tools.as_ref().map(|entry| {
+        let path = scope.path.key("tools").key("change");
+        tool_overrides::overrides(&mut scope.below(path), entry, (server, &tools))
+    });
     Some(ViewEntry {
         alias,
         server: server.id.clone(),
         credential: rule(scope, entry, server)?,
         tools,
+        overrides: overrides.unwrap_or_default(),
     })
 }
 

@@ -13,3 +13,4 @@ pub(crate) mod scope;
 pub(crate) mod server;
 pub(crate) mod state_dir;
 pub(crate) mod store;
+mod tool_overrides;

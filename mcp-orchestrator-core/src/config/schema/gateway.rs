@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::people::MembersEntry;
-use super::value::TextOr;
+use super::value::{Json, Named, TextOr};
 use crate::router::{Hint, ToolNames};
 
 /// A gateway: an endpoint that shows a selection of servers.
@@ -91,6 +91,26 @@ pub struct ToolsEntry {
     /// Properties that a tool's annotations must declare. Missing annotations have the protocol's defaults, which
     /// assume the worst.
     pub only: Vec<HintEntry>,
+    /// Changes of single tools, by the server's own names: what callers of this gateway see instead, and arguments that
+    /// the gateway sets.
+    pub change: Named<ToolChangeEntry>,
+}
+
+/// What a gateway changes of one tool.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ToolChangeEntry {
+    /// Name that callers see instead, without the server's prefix: 1 to 128 of A-Z, a-z, 0-9, `_`, `-` and `.`. Callers
+    /// no longer know the tool's own name.
+    pub name: Option<String>,
+    /// Title that callers see instead; also replaces `annotations.title` if the tool has one.
+    pub title: Option<String>,
+    /// Description that callers see instead. Variables are not filled in.
+    pub description: Option<String>,
+    /// Arguments that are hidden from callers and set on every call, with their values. Variables are not filled in:
+    /// secrets belong into the server's `credentials`, `env` or `headers`.
+    pub arguments: Named<Json>,
 }
 
 /// A property that a tool's annotations can declare.

@@ -12,9 +12,12 @@ use serde::de::{
 };
 
 use crate::config::source::diagnostics::KeyPath;
+use crate::config::source::exact_json;
 use crate::config::source::node::{Entry, Node, Value};
 use crate::config::source::suggest;
 
+/// The name of a type that reads any value as JSON text.
+pub(crate) const JSON: &str = "$json";
 /// Maximum number of attempts.
 const MAX_ATTEMPTS: usize = 100;
 
@@ -252,9 +255,15 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Fault> {
+        if name == JSON {
+            let json = exact_json::text(self.node, &self.path);
+            let json =
+                json.map_err(|(path, message)| <Fault as de::Error>::custom(message).at(&path))?;
+            return visitor.visit_str(&json);
+        }
         visitor.visit_newtype_struct(self)
     }
 

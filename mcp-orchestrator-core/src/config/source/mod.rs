@@ -2,6 +2,7 @@
 
 pub(crate) mod deserialize;
 pub(crate) mod diagnostics;
+mod exact_json;
 pub(crate) mod interpolate;
 pub(crate) mod jsonc;
 pub(crate) mod node;

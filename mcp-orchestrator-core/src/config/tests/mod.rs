@@ -14,6 +14,7 @@ mod pods;
 mod random;
 mod registry;
 mod secrets;
+mod tool_overrides;
 
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use crate::id::{GatewayId, SessionId};
 use crate::limits::MAX_RIGHTS_CHECKS;
 use crate::orchestrator::state::context::Context;
 use crate::orchestrator::state::{Inner, Orchestrator};
-use crate::router::{Item, ToolFilter};
+use crate::router::{Item, Route};
 use crate::runtime::InstanceKey;
 
 /// The reason why a message was allowed to go to an instance.
@@ -21,6 +21,8 @@ pub(crate) enum AllowedBy<'a> {
     Instance,
     /// An item that the gateway exposes.
     Item(Item<'a>),
+    /// A tool that the gateway exposes, by this route.
+    Tool(Item<'a>, &'a Route<'a>),
     /// The gateway exposes all of the server.
     Whole,
 }
@@ -89,7 +91,17 @@ impl Inner {
             };
             let lost = matches!(self.right_to(&context, key).await, Right::Lost);
             if lost || !self.still_shows(&context, key, judged) {
-                let text = format!("server {} may not be used any more", key.server());
+                let shows = |item| {
+                    let route = self.route(&context, item);
+                    route.is_ok_and(|route| route.server == *key.server())
+                };
+                let text = match judged {
+                    AllowedBy::Tool(item, _) if !lost && shows(item) => {
+                        "the gateway changed this tool while the call waited: list the tools again"
+                            .to_owned()
+                    }
+                    _ => format!("server {} may not be used any more", key.server()),
+                };
                 return Err(Error::new(ErrorKind::NoRoute, text));
             }
             if self.rights.now() == at {
@@ -122,9 +134,14 @@ impl Inner {
             AllowedBy::Item(item) => self
                 .route(context, item)
                 .is_ok_and(|route| route.server == *key.server()),
+            // The edits of the message are those of its route, so another override needs another message.
+            AllowedBy::Tool(item, routed) => self.route(context, item).is_ok_and(|route| {
+                route.server == *key.server()
+                    && (&route.name, &route.change) == (&routed.name, &routed.change)
+            }),
             AllowedBy::Whole => self.view(context).is_ok_and(|view| {
                 let mut entries = view.entries.iter();
-                entries.any(|entry| entry.server == *key.server() && entry.tools == ToolFilter::All)
+                entries.any(|entry| entry.server == *key.server() && entry.is_whole())
             }),
         }
     }

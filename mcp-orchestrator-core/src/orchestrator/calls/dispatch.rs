@@ -7,6 +7,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::fixed_arguments::changed_call;
 use super::reply_hooks::ReplyHooks;
 use crate::call::Reply;
 use crate::catalog::ItemKinds;
@@ -140,12 +141,18 @@ impl Inner {
         let mut work = ForwardedRequest {
             name: Some(Cow::Borrowed(&route.name)),
             headers: Cow::Borrowed(headers),
-            judged: AllowedBy::Item(item),
+            judged: match kind {
+                ItemKind::Tool => AllowedBy::Tool(item, &route),
+                _ => AllowedBy::Item(item),
+            },
             ..ForwardedRequest::plain(message)
         };
         if route.name != name {
             work.edits
                 .replace(span_of(message.bytes(), raw), quote(&route.name));
+        }
+        if let Some(change) = &route.change {
+            changed_call(context, message, (&route.name, change), &mut work.edits)?;
         }
         if kind == ItemKind::Tool {
             self.header_params(context, &route, message, &mut work.headers)

@@ -17,7 +17,7 @@ use crate::orchestrator::params::params;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::protocol::meta;
-use crate::router::{Item, ToolFilter, View, split};
+use crate::router::{Item, View, split};
 
 /// Extensions with methods that are routed even if several servers declare them.
 const ROUTED: [&str; 3] = [
@@ -102,7 +102,7 @@ pub(super) fn keep_routed(
         let declaring = theirs.iter().filter(|(_, theirs)| has(theirs));
         let declaring: Vec<&Source> = declaring.map(|(source, _)| *source).collect();
         if let [only] = &declaring[..]
-            && only.tools == ToolFilter::All
+            && only.is_whole()
         {
             return true;
         }
@@ -212,7 +212,7 @@ impl Inner {
             }
         };
         let entry = &view.entries[at];
-        if entry.tools != ToolFilter::All {
+        if !entry.is_whole() {
             return Err(refused());
         }
         let work = ForwardedRequest {

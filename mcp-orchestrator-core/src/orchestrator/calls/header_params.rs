@@ -29,7 +29,7 @@ impl Inner {
         headers: &mut Cow<'_, HeaderMap>,
     ) -> Result<()> {
         // Few servers annotate their tools; all others pay for one look-up.
-        if !self.catalog.annotates(&route.server) {
+        if route.change.is_none() && !self.catalog.annotates(&route.server) {
             return Ok(());
         }
         let spec = self.spec(&route.server)?;
@@ -37,7 +37,12 @@ impl Inner {
             .credential(context, &spec, &route.credential, None)
             .await?;
         let key = ListKey::new(&route.server, &credential);
-        let Some(kept) = self.catalog.peek(&key) else {
+        let kept = match &route.change {
+            // Clients do not send these headers, so the lists decide even if they are only stored.
+            Some(_) => self.catalog.get(&key).await,
+            None => self.catalog.peek(&key),
+        };
+        let Some(kept) = kept else {
             return Ok(());
         };
         let Some(params) = kept.header_params(&route.name) else {
@@ -49,6 +54,15 @@ impl Inner {
             .map_or(Ok(Value::Null), serde_json::from_str);
         let arguments = arguments.unwrap_or(Value::Null);
         for param in params {
+            let fixed = route.change.as_deref().and_then(|change| {
+                let (first, rest) = param.path.split_first()?;
+                let value = change.arguments.get(first)?;
+                Some((serde_json::from_str::<Value>(value).ok()?, rest))
+            });
+            if let Some((value, rest)) = fixed {
+                set_fixed(context, headers, param, (&value, rest))?;
+                continue;
+            }
             let argument = param
                 .path
                 .iter()
@@ -65,6 +79,26 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// Sets the header of an argument that the gateway sets. Clients do not know the argument, so they do not send it.
+fn set_fixed(
+    context: &Context,
+    headers: &mut Cow<'_, HeaderMap>,
+    param: &HeaderParam,
+    (value, path): (&Value, &[String]),
+) -> Result<()> {
+    let Ok(name) = header_name(param) else {
+        return Ok(());
+    };
+    if context.era() == Era::Modern {
+        check(headers, &name, None)?;
+    }
+    let value = path.iter().try_fold(value, |value, key| value.get(key));
+    if let Some(text) = value.and_then(text_of) {
+        headers.to_mut().insert(name, header_value::encode(&text));
+    }
+    Ok(())
 }
 
 fn header_name(

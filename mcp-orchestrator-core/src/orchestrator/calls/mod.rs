@@ -4,6 +4,7 @@ pub(super) mod begin;
 mod completion;
 mod dispatch;
 pub(super) mod extensions;
+mod fixed_arguments;
 mod header_params;
 mod initialize;
 mod log_level;

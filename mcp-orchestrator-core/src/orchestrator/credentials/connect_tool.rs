@@ -1,6 +1,5 @@
 //! The `connect` tool, which replaces a server's tools for a caller without a credential for that server.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::pool::Spec;
 use crate::protocol::Era;
-use crate::router::{ItemKind, ToolFilter, View, ViewEntry};
+use crate::router::{ItemKind, ToolFilter, ToolOverrides, View, ViewEntry};
 use crate::server::{ServerSpec, WithoutCredential};
 use crate::transport::Hello;
 
@@ -31,34 +30,36 @@ impl Inner {
         prefixed: bool,
         kinds: ItemKinds<'_>,
     ) -> Option<Source> {
-        let shown = |tools: ToolFilter, kept| Source {
-            alias: entry.alias.clone(),
-            tools,
-            kept,
-            renamed: HashMap::new(),
-        };
         match &spec.server.without_credential {
             WithoutCredential::Connect => {}
             WithoutCredential::Declared(tools) => {
                 let tools = tools.iter().map(|tool| tool.to_json().to_string());
-                return Some(shown(entry.tools.clone(), kept(tools)));
+                return Some(Source::new(entry, kept(tools)));
             }
             WithoutCredential::Listed => {
                 // The credential is empty and only selects the lists: no call is made without a real one.
                 let empty = Arc::new(empty(&spec.server));
                 if let Some(kept) = self.lists_with(context, (entry, spec), &empty, kinds).await {
-                    return Some(shown(entry.tools.clone(), kept));
+                    return Some(Source::new(entry, kept));
                 }
             }
         }
         let kept = kept([connect_tool(entry, prefixed)]);
-        Some(shown(ToolFilter::All, kept))
+        let whole = ViewEntry {
+            tools: ToolFilter::All,
+            overrides: ToolOverrides::default(),
+            ..entry.clone()
+        };
+        Some(Source::new(&whole, kept))
     }
 
     /// Returns the entry that shows a tool of this name to callers without a credential.
     fn declared_by<'v>(&self, view: &'v View, name: &str) -> Option<&'v ViewEntry> {
         view.entries.iter().find(|entry| {
-            let shown = |own: &str| crate::router::shown(&entry.alias, own, view.prefixed) == name;
+            let shown = |own: &str| {
+                let shown = entry.shown_as(ItemKind::Tool, own, view.prefixed);
+                shown.is_some_and(|shown| shown == name)
+            };
             let Ok(spec) = self.spec(&entry.server) else {
                 return false;
             };
@@ -188,6 +189,7 @@ mod tests {
             server: ServerId::new("jira").unwrap(),
             credential: CredentialRule::Resolve,
             tools: ToolFilter::All,
+            overrides: ToolOverrides::default(),
         };
         let mut view = View {
             entries: vec![entry("jira"), entry("jira-ops")],

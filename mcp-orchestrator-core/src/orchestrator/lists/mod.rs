@@ -4,7 +4,6 @@ mod name_conflicts;
 mod refresh;
 mod refresh_interval;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -81,6 +80,9 @@ impl Inner {
         let bare = !view.prefixed || matches!(kind, ItemKind::Resource | ItemKind::Template);
         if from == 0 && view.entries.len() > 1 && bare {
             self.warn_of_conflicts(&context.principal, &context.gateway);
+        }
+        if from == 0 && kind == ItemKind::Tool {
+            self.warn_of_overrides(context, &view).await;
         }
         let (mut result, next) = written(sources, kind, view.prefixed, context.era(), from).await?;
         result.insert(0, '{');
@@ -178,12 +180,7 @@ impl Inner {
                 .catalog
                 .get(&ListKey::new(&entry.server, &credential))
                 .await?;
-            Some(Source {
-                alias: entry.alias.clone(),
-                tools: entry.tools.clone(),
-                kept,
-                renamed: HashMap::new(),
-            })
+            Some(Source::new(entry, kept))
         });
         join_all(each).await
     }
@@ -211,12 +208,7 @@ impl Inner {
                 .without_credential(context, (entry, &spec), prefixed, kinds)
                 .await;
         };
-        Some(Source {
-            alias: entry.alias.clone(),
-            tools: entry.tools.clone(),
-            kept,
-            renamed: HashMap::new(),
-        })
+        Some(Source::new(entry, kept))
     }
 
     pub(super) async fn lists_of(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::auth::Principal;
+use crate::catalog::override_conflicts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, ServerId};
 use crate::orchestrator::state::context::Context;
@@ -15,8 +16,8 @@ const NAMED: usize = 10;
 
 impl Orchestrator {
     /// Returns the conflicts in a gateway as this principal sees it: bare names of tools and prompts, and URIs of
-    /// resources, that more than one server lists. Reads only the list cache and starts no instance. Logs conflicts
-    /// that are new.
+    /// resources, that more than one server lists, and changes of tools that do not fit the server's list. Reads only
+    /// the list cache and starts no instance. Logs conflicts that are new.
     ///
     /// # Errors
     /// [`NoRoute`](ErrorKind::NoRoute) for a gateway that the principal cannot see.
@@ -27,16 +28,22 @@ impl Orchestrator {
     ) -> Result<Vec<Conflict>> {
         let view = self.inner.router.view(principal, gateway);
         let view = view.map_err(|none| Error::new(ErrorKind::NoRoute, none.to_string()))?;
-        let found = self.conflicts_in(principal, &view).await;
+        let context = Context::nobodys(principal, gateway);
+        let overrides = self.inner.override_conflicts(&context, &view).await;
+        let mut found = self.inner.catalog.conflicts(principal, &view);
         self.inner.warn_of(principal, gateway, &view, &found);
+        found.extend(overrides);
         Ok(found)
     }
 
     /// Like [`conflicts`](Self::conflicts), for a view that no gateway shows yet.
     pub async fn conflicts_in(&self, principal: &Arc<Principal>, view: &View) -> Vec<Conflict> {
-        let gateway = GatewayId::default_gateway();
-        self.inner.remember(principal, &gateway, view).await;
-        self.inner.catalog.conflicts(principal, view)
+        let context = Context::nobodys(principal, &GatewayId::default_gateway());
+        // Loads the cached lists as well.
+        let overrides = self.inner.override_conflicts(&context, view).await;
+        let mut found = self.inner.catalog.conflicts(principal, view);
+        found.extend(overrides);
+        found
     }
 
     /// Fetches the lists of a gateway's servers. Starts the servers that have none in the list cache.
@@ -62,6 +69,34 @@ impl Inner {
     ) {
         let context = Context::nobodys(principal, gateway);
         self.known(&context, view).await;
+    }
+
+    /// Returns the overrides of tools in a view that hide another tool or do not have their full effect, as far as the
+    /// list cache shows.
+    async fn override_conflicts(&self, context: &Context, view: &View) -> Vec<Conflict> {
+        let sources = self.known(context, view).await;
+        let sources = sources.iter().flatten();
+        sources.flat_map(override_conflicts).collect()
+    }
+
+    /// Logs these overrides for a caller of a list, once each.
+    pub(super) async fn warn_of_overrides(&self, context: &Context, view: &Arc<View>) {
+        let (principal, gateway) = (&context.principal, &context.gateway);
+        if view.entries.iter().all(|entry| entry.overrides.is_empty()) {
+            return;
+        }
+        let looked_at = self.looked_at(view);
+        if !self
+            .told_overrides
+            .is_due(gateway, &principal.id, looked_at)
+        {
+            return;
+        }
+        let found = self.override_conflicts(context, view).await;
+        let told = &self.told_overrides;
+        if told.is_new(gateway, &principal.id, looked_at, &found) {
+            log(principal, gateway, &found);
+        }
     }
 
     /// Logs new conflicts for each principal who can see this server, after its lists have changed.
@@ -114,12 +149,16 @@ impl Inner {
         if !self.told.is_new(gateway, &principal.id, looked_at, found) {
             return;
         }
-        for conflict in found.iter().take(NAMED) {
-            tracing::warn!(%gateway, principal = %principal.id, "{conflict}");
-        }
-        if found.len() > NAMED {
-            let more = found.len() - NAMED;
-            tracing::warn!(%gateway, principal = %principal.id, "and {more} more names that several servers list");
-        }
+        log(principal, gateway, found);
+    }
+}
+
+fn log(principal: &Principal, gateway: &GatewayId, found: &[Conflict]) {
+    for conflict in found.iter().take(NAMED) {
+        tracing::warn!(%gateway, principal = %principal.id, "{conflict}");
+    }
+    if found.len() > NAMED {
+        let more = found.len() - NAMED;
+        tracing::warn!(%gateway, principal = %principal.id, "and {more} more conflicts");
     }
 }

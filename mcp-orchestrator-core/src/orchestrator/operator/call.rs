@@ -1,6 +1,5 @@
 //! Calls that an operator makes of a server itself, past the names and the choice of any gateway.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -22,7 +21,7 @@ use crate::orchestrator::state::context::Context;
 use crate::orchestrator::state::{Inner, Orchestrator};
 use crate::pool::Caller;
 use crate::protocol::Era;
-use crate::router::{ItemKind, Route, ToolFilter, ViewEntry};
+use crate::router::{ItemKind, Route, ViewEntry};
 use crate::runtime::Progress;
 use crate::transport::progress_token;
 
@@ -135,22 +134,14 @@ impl Inner {
         let rule = rule(spec.server.slots.is_empty());
         self.credential(context, &spec, &rule, None).await?;
         let entry = ViewEntry {
-            alias: Alias::from(server),
-            server: server.clone(),
             credential: rule,
-            tools: ToolFilter::All,
+            ..ViewEntry::of(&spec.server)
         };
         let Some(kept) = self.lists_of(context, &entry, &[kind]).await else {
             let wants = self.demanded(context, &spec, &entry.credential).await;
             return Err(wants.unwrap_or_else(|| self.list_failure(&spec, kind)));
         };
-        let (alias, tools) = (entry.alias, entry.tools);
-        Ok(Source {
-            alias,
-            tools,
-            kept,
-            renamed: HashMap::new(),
-        })
+        Ok(Source::new(&entry, kept))
     }
 
     async fn call_tool(
@@ -170,6 +161,7 @@ impl Inner {
             alias: Alias::from(server),
             name: name.clone().into(),
             credential: rule(spec.server.slots.is_empty()),
+            change: None,
         };
         let mut work = ForwardedRequest {
             name: Some(name.into()),

@@ -11,7 +11,9 @@ use crate::id::{Alias, GatewayId, ServerId};
 use crate::orchestrator::state::context::Context;
 use crate::orchestrator::state::{Inner, Orchestrator};
 use crate::pool::Spec;
-use crate::router::{Claim, Item, ItemKind, Known as _, NoRoute, Target, View, ViewEntry};
+use crate::router::{
+    Claim, Item, ItemKind, Known as _, NoRoute, Target, ToolOverride, View, ViewEntry,
+};
 
 /// The route that a call would take, and why.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -154,6 +156,9 @@ impl Inner {
             route.server, route.alias, route.name
         );
         steps.add("route", text);
+        if let Some(change) = &route.change {
+            steps.add("change", changes(change));
+        }
         if let Some(reason) = self.reason(principal, gateway, item, &route.alias) {
             steps.add("owner", reason);
         }
@@ -234,13 +239,19 @@ impl Inner {
             Item::Prompt(name) => (ItemKind::Prompt, name),
             Item::Resource(_) | Item::Server(_) => return None,
         };
-        let mut listing = view.entries.iter().filter(|entry| {
-            entry.shows(kind, name, || self.catalog.hints(principal, entry, name))
-                && self.catalog.lists(principal, entry, kind, name)
+        let mut listing = view.entries.iter().filter_map(|entry| {
+            // Either the server's own name, or the one that the gateway gives the tool.
+            let own = match kind {
+                ItemKind::Tool => entry.overrides.own(name).unwrap_or(name),
+                _ => name,
+            };
+            let shows = entry.shows(kind, own, || self.catalog.hints(principal, entry, own))
+                && self.catalog.lists(principal, entry, kind, own);
+            let shown = shows.then(|| entry.shown_as(kind, own, true))??;
+            Some(shown.into_owned())
         });
         let (only, further) = (listing.next()?, listing.next());
-        (view.prefixed && further.is_none())
-            .then(|| crate::router::shown(&only.alias, name, true).into_owned())
+        (view.prefixed && further.is_none()).then_some(only)
     }
 
     /// Returns the other servers that offer the item, each with the reason.
@@ -256,6 +267,10 @@ impl Inner {
         };
         let has = |entry: &ViewEntry| {
             let lists = |kind, name| {
+                let name = match kind {
+                    ItemKind::Tool => entry.overrides.own(name)?,
+                    _ => name,
+                };
                 let shown = !view.prefixed
                     && entry.shows(kind, name, || self.catalog.hints(principal, entry, name));
                 let listed = shown && self.catalog.lists(principal, entry, kind, name);
@@ -326,6 +341,27 @@ const fn reason(claim: Claim) -> &'static str {
         Claim::Scheme => "is the only server that uses its scheme",
         Claim::HasResources => "is the only server that has resources",
     }
+}
+
+/// Describes what a gateway changes of a tool.
+fn changes(change: &ToolOverride) -> String {
+    let mut all = Vec::new();
+    if let Some(name) = &change.name {
+        all.push(format!("named {name:?}"));
+    }
+    for (key, text) in [
+        ("title", &change.title),
+        ("description", &change.description),
+    ] {
+        if text.is_some() {
+            all.push(format!("another {key}"));
+        }
+    }
+    let arguments: Vec<&str> = change.arguments.names().collect();
+    if !arguments.is_empty() {
+        all.push(format!("hides and sets {}", arguments.join(", ")));
+    }
+    all.join("; ")
 }
 
 fn shown(view: &View) -> String {

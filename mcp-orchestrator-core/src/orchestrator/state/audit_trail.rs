@@ -81,6 +81,11 @@ impl Trail {
         Some(Arc::new(Self(Mutex::new(audit.begin(event)))))
     }
 
+    /// Records the server's own name of a tool that the gateway shows under another one.
+    pub(crate) fn is_called(&self, own: &str) {
+        self.recording().event.own_name = Some(cut(own).into());
+    }
+
     /// Records the server that the call goes to and the owner of the credential it uses.
     pub(crate) fn goes_to(&self, server: &ServerId, owner: Option<&Owner>) {
         let event = &mut self.recording().event;

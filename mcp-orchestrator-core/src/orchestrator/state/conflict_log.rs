@@ -51,7 +51,9 @@ impl ConflictLog {
         looked_at: (u64, usize),
         found: &[Conflict],
     ) -> bool {
-        let names = found.iter().map(|one| (one.kind, &one.name, &one.servers));
+        let names = found
+            .iter()
+            .map(|one| (one.kind, &one.name, &one.servers, &one.cause));
         let hash = BuildHasher::hash_one(&FixedState::default(), names.collect::<Vec<_>>());
         let mut told = self.0.lock();
         let known = told

@@ -80,6 +80,8 @@ pub(super) struct Inner {
     pub(super) logs: LogBook,
     pub(super) seen: instance_history::InstanceHistory,
     pub(super) told: conflict_log::ConflictLog,
+    /// The same for overrides of tools.
+    pub(super) told_overrides: conflict_log::ConflictLog,
     pub(super) logged: conflict_log::LoggedFacts,
     pub(super) metrics: Arc<Metrics>,
     pub(super) no_credential: Arc<Credential>,

@@ -5,8 +5,7 @@ use crate::credential::CredentialRule;
 use crate::id::Alias;
 use crate::id::PrincipalId;
 use crate::id::TeamId;
-use crate::router::ToolFilter;
-use crate::router::View;
+use crate::router::{ToolFilter, ToolOverrides, View};
 
 fn server(name: &str) -> ServerId {
     ServerId::new(name).unwrap()
@@ -26,6 +25,7 @@ fn entry(name: &str, credential: CredentialRule) -> ViewEntry {
         server: server(name),
         credential,
         tools: ToolFilter::All,
+        overrides: ToolOverrides::default(),
     }
 }
 

@@ -1,6 +1,7 @@
-use super::super::{Listed, Lists, ToolFilter, shown};
+use super::super::{FixedArguments, Listed, Lists, ToolFilter, ToolOverride, ToolOverrides, shown};
 use super::*;
 use crate::credential::Revision;
+use crate::id::{Alias, ServerId};
 
 fn lists() -> Lists {
     let lists = Lists::default();
@@ -31,6 +32,7 @@ fn entry(name: &str) -> ViewEntry {
         server,
         credential: CredentialRule::None,
         tools,
+        overrides: ToolOverrides::default(),
     }
 }
 
@@ -42,6 +44,56 @@ fn router(names: ToolNames, servers: &[&str]) -> TableRouter {
         names,
         entries,
     }])
+}
+
+fn renamed(renames: &[(&str, &str)]) -> ToolOverrides {
+    let changes = renames.iter().map(|(own, name)| {
+        let change = ToolOverride {
+            name: Some((*name).to_owned()),
+            arguments: FixedArguments::default().with("a", &crate::jsonrpc::raw(own)),
+            ..ToolOverride::default()
+        };
+        (*own, change)
+    });
+    ToolOverrides::new(changes).unwrap()
+}
+
+/// Gateways with renamed tools: to new names, to those of other tools, to long names, and in each other's place.
+fn changed_gateways() -> Vec<GatewaySpec> {
+    let long = "y".repeat(70);
+    let (longer, longest) = ("z".repeat(100), "n".repeat(128));
+    let mut specs = Vec::new();
+    for (names, servers) in [
+        (ToolNames::Bare, &["git", "time"][..]),
+        (ToolNames::Prefixed, &["git", "time"]),
+        (ToolNames::Auto, &["git"]),
+        (ToolNames::Auto, &["time"]),
+    ] {
+        for (at, renames) in [
+            &[("log", "history"), ("now", "clock")][..],
+            &[("log", "now"), ("now", "log")],
+            &[("log", &long), (&long, "log")],
+            &[("log", &longer), ("now", &longest), (&long, "short")],
+            &[("log", &long), ("now", "secret_x")],
+            &[("absent", "log"), ("secret_x", "now")],
+        ]
+        .iter()
+        .enumerate()
+        {
+            let entries = servers.iter().map(|name| ViewEntry {
+                overrides: renamed(renames),
+                ..entry(name)
+            });
+            let id = format!("changed-{}-{at}", specs.len());
+            specs.push(GatewaySpec {
+                id: GatewayId::new(&id).unwrap(),
+                members: Members::Everybody,
+                names,
+                entries: entries.collect(),
+            });
+        }
+    }
+    specs
 }
 
 #[cfg(feature = "test-util")]
@@ -67,7 +119,7 @@ fn table_router_keeps_the_contract() {
         &["git", "time"],
     );
     pinned.entries[1].credential = CredentialRule::Pinned(Owner::User(ann));
-    let router = TableRouter::new([
+    let others = [
         pinned,
         gateway(
             "all",
@@ -83,8 +135,10 @@ fn table_router_keeps_the_contract() {
         ),
         gateway("one", ToolNames::Auto, Members::Everybody, &["git"]),
         gateway("hers", ToolNames::Auto, only_ann, &["git", "time"]),
-    ]);
-    let gateways = ["all", "bare", "one", "hers", "pinned"].map(|id| GatewayId::new(id).unwrap());
+    ];
+    let specs: Vec<_> = others.into_iter().chain(changed_gateways()).collect();
+    let gateways: Vec<_> = specs.iter().map(|spec| spec.id.clone()).collect();
+    let router = TableRouter::new(specs);
     let long = "y".repeat(70);
     suite(
         &router,
@@ -93,6 +147,8 @@ fn table_router_keeps_the_contract() {
             gateways: &gateways,
             items: &[
                 (ItemKind::Tool, "log"),
+                (ItemKind::Tool, "history"),
+                (ItemKind::Tool, "clock"),
                 (ItemKind::Tool, "now"),
                 (ItemKind::Tool, "secret_x"),
                 (ItemKind::Tool, &long),
@@ -173,4 +229,76 @@ fn resource_is_routed_to_the_best_claim() {
         routed(&router(ToolNames::Auto, &["git"]), Item::Resource("x://2")),
         to("git", "x://2")
     );
+}
+
+#[test]
+fn renamed_tools_are_routed_by_their_new_names_only() {
+    let with = |names, servers: &[&str], renames: &[(&str, &str)]| {
+        let entries = servers.iter().map(|name| ViewEntry {
+            overrides: renamed(renames),
+            ..entry(name)
+        });
+        TableRouter::new([GatewaySpec {
+            id: GatewayId::default_gateway(),
+            members: Members::Everybody,
+            names,
+            entries: entries.collect(),
+        }])
+    };
+    let one = with(ToolNames::Auto, &["git"], &[("log", "history")]);
+    assert_eq!(routed(&one, Item::Tool("history")), to("git", "log"));
+    assert_eq!(routed(&one, Item::Tool("log")), None);
+    assert_eq!(routed(&one, Item::Tool("other")), to("git", "other"));
+    assert_eq!(routed(&one, Item::Prompt("log")), to("git", "log"));
+    assert_eq!(routed(&one, Item::Prompt("history")), to("git", "history"));
+    let two = with(ToolNames::Prefixed, &["git", "time"], &[("log", "history")]);
+    assert_eq!(routed(&two, Item::Tool("git__history")), to("git", "log"));
+    assert_eq!(routed(&two, Item::Tool("time__history")), to("time", "log"));
+    assert_eq!(routed(&two, Item::Tool("git__log")), None);
+    assert_eq!(routed(&two, Item::Tool("history")), None);
+    // The tool `now` of `git` has the name that `time` shows too; the order decides.
+    let bare = with(
+        ToolNames::Bare,
+        &["time", "git"],
+        &[("log", "now"), ("now", "log")],
+    );
+    assert_eq!(routed(&bare, Item::Tool("now")), to("git", "log"));
+    assert_eq!(routed(&bare, Item::Tool("log")), to("time", "now"));
+    // A hidden tool stays hidden under another name.
+    let hidden = with(ToolNames::Bare, &["time", "git"], &[("secret_x", "x")]);
+    assert_eq!(routed(&hidden, Item::Tool("x")), None);
+    assert_eq!(routed(&hidden, Item::Tool("secret_x")), None);
+}
+
+#[test]
+fn own_name_of_a_renamed_tool_is_explained() {
+    for (names, servers, name) in [
+        (ToolNames::Auto, &["git"][..], "log"),
+        (ToolNames::Prefixed, &["git", "time"], "git__log"),
+        (ToolNames::Bare, &["git", "time"], "log"),
+    ] {
+        let entries = servers.iter().map(|name| ViewEntry {
+            overrides: renamed(&[("log", "history")]),
+            ..entry(name)
+        });
+        let router = TableRouter::new([GatewaySpec {
+            id: GatewayId::default_gateway(),
+            members: Members::Everybody,
+            names,
+            entries: entries.collect(),
+        }]);
+        let target = Target {
+            gateway: &GatewayId::default_gateway(),
+            item: Item::Tool(name),
+            known: &lists(),
+        };
+        let principal = Principal::user(PrincipalId::new("ann").unwrap(), "test");
+        let Err(NoRoute::Item { why, .. }) = router.route(&principal, &target) else {
+            panic!("{name} has a route");
+        };
+        assert_eq!(
+            why,
+            r#"tool "log" of git is called "history" on this gateway"#
+        );
+    }
 }
