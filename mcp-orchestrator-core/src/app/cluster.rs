@@ -14,6 +14,8 @@ use crate::runtime::kubernetes::{
 };
 use crate::runtime::{LogBook, RuntimeBackend};
 use crate::seal::StateKey;
+#[cfg(feature = "kubernetes")]
+use crate::state::ConfigMapState;
 use crate::state::{StateDir, StateStore};
 
 /// Result of a review of the cluster. The review changes nothing.
@@ -79,12 +81,12 @@ async fn look(access: &Access) -> Result<ClusterReview> {
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     #[cfg(feature = "kubernetes")]
-    seat: parking_lot::Mutex<Option<Membership>>,
+    membership: parking_lot::Mutex<Option<Membership>>,
     #[cfg(feature = "kubernetes")]
     held: Option<tokio::sync::watch::Receiver<LeaseStatus>>,
     documents: Option<Arc<dyn StateStore>>,
     state_key: Option<Arc<StateKey>>,
-    /// Set once the seat was released; running instances are still served.
+    /// Set once the membership was released; running instances are still served.
     #[cfg(feature = "kubernetes")]
     left: std::sync::atomic::AtomicBool,
 }
@@ -104,7 +106,7 @@ impl Cluster {
 #[cfg(feature = "kubernetes")]
 impl Cluster {
     /// Logs the chosen cluster, rejects it if a permission or the namespace is missing, and takes the orchestrator's
-    /// seat there. A cluster that does not respond yet is not an error: it is waited for.
+    /// membership there. A cluster that does not respond yet is not an error: it is waited for.
     pub(crate) async fn enter(
         backends: &BackendSettings,
         state: &StateDir,
@@ -122,18 +124,18 @@ impl Cluster {
             }
             Err(error) => return Err(error),
         }
-        let seat = Membership::join(access, settings.name.clone(), state.path()).await?;
-        let inside = seat.access().is_inside();
+        let membership = Membership::join(access, settings.name.clone(), state.path()).await?;
+        let inside = membership.access().is_inside();
         // Inside a cluster, the local disk does not outlive the pod.
         let state_key = match inside {
-            true => Some(when_unavailable.retry(|| seat.state_key()).await?),
+            true => Some(when_unavailable.retry(|| membership.state_key()).await?),
             false => None,
         };
         Ok(Self {
-            held: Some(seat.held()),
-            documents: inside.then(|| seat.documents()),
+            held: Some(membership.held()),
+            documents: inside.then(|| Arc::new(ConfigMapState::of(&membership)) as _),
             state_key,
-            seat: Some(seat).into(),
+            membership: Some(membership).into(),
             left: std::sync::atomic::AtomicBool::new(false),
         })
     }
@@ -157,13 +159,15 @@ impl Cluster {
     }
 
     fn handover(&self) -> Result<BootstrapSecret> {
-        let seat = self.seat();
-        let inside = seat.as_ref().filter(|seat| seat.access().is_inside());
+        let membership = self.membership();
+        let inside = membership
+            .as_ref()
+            .filter(|membership| membership.access().is_inside());
         inside.map(Membership::first_admin).ok_or_else(no_place)
     }
 
-    fn seat(&self) -> parking_lot::MutexGuard<'_, Option<Membership>> {
-        self.seat.lock()
+    fn membership(&self) -> parking_lot::MutexGuard<'_, Option<Membership>> {
+        self.membership.lock()
     }
 
     /// Returns the backend that runs pods.
@@ -174,8 +178,8 @@ impl Cluster {
         key: &Arc<StateKey>,
     ) -> Option<Arc<dyn RuntimeBackend>> {
         let settings = backends.kubernetes.as_ref()?;
-        let seat = self.seat();
-        let seat = seat.as_ref()?;
+        let membership = self.membership();
+        let membership = membership.as_ref()?;
         let mut options = KubernetesOptions::new(settings.name.clone(), Arc::clone(key));
         if !settings.gateway.is_empty() {
             options.gateway_labels.clone_from(&settings.gateway);
@@ -183,9 +187,9 @@ impl Cluster {
         if let Some(image) = &settings.base_image {
             options.base_image.clone_from(image);
         }
-        options.owner = Some(seat.owner().clone());
-        let access = seat.access().clone();
-        let pods = KubernetesBackend::new(access, options, logs.clone(), Some(seat.acts()));
+        options.owner = Some(membership.owner().clone());
+        let access = membership.access().clone();
+        let pods = KubernetesBackend::new(access, options, logs.clone(), Some(membership.acts()));
         Some(Arc::new(pods))
     }
 
@@ -194,7 +198,7 @@ impl Cluster {
         if self.left.load(std::sync::atomic::Ordering::Acquire) {
             return Ok(());
         }
-        let trouble = self.seat().as_ref().and_then(Membership::trouble);
+        let trouble = self.membership().as_ref().and_then(Membership::trouble);
         if let Some(trouble) = trouble {
             return Err(trouble);
         }
@@ -206,10 +210,10 @@ impl Cluster {
     }
 
     pub(crate) async fn leave(&self) {
-        let seat = self.seat().take();
+        let membership = self.membership().take();
         self.left.store(true, std::sync::atomic::Ordering::Release);
-        if let Some(seat) = seat {
-            seat.give_up().await;
+        if let Some(membership) = membership {
+            membership.give_up().await;
         }
     }
 }

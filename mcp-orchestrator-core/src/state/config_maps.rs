@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use super::StateStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::{Access, Owner};
+use crate::runtime::kubernetes::names::component_labels;
+use crate::runtime::kubernetes::{Access, Membership, Owner};
 use crate::seal::hex;
 
 /// Maximum size of a document in bytes: the limit of a ConfigMap, less its metadata.
@@ -54,6 +55,15 @@ impl ConfigMapState {
             owner: None,
             acts: None,
         }
+    }
+
+    /// Creates the store of an orchestrator in its cluster. Only the holder of the Lease may write, and the documents are
+    /// deleted together with the orchestrator.
+    pub fn of(membership: &Membership) -> Self {
+        let labels = component_labels(membership.name(), "state");
+        Self::new(membership.access().clone(), membership.name(), labels)
+            .while_acting(membership.acts())
+            .owned_by(membership.owner().clone())
     }
 
     /// Sets the owner of the ConfigMaps, which are garbage-collected with it. Each write refers to the owner as last

@@ -14,7 +14,6 @@ use crate::error::{ErrorKind, Result};
 use crate::runtime::kubernetes::client::access::Access;
 use crate::runtime::kubernetes::names::component_labels;
 use crate::seal::StateKey;
-use crate::state::{ConfigMapState, StateStore};
 
 /// The membership of one orchestrator in a cluster. The Lease is acquired and renewed for as long as this value
 /// exists.
@@ -60,6 +59,11 @@ impl Membership {
         })
     }
 
+    /// Returns the orchestrator's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the access to the cluster.
     pub fn access(&self) -> &Access {
         &self.access
@@ -103,14 +107,6 @@ impl Membership {
         let name = format!("{}-first-admin", self.name);
         let labels = component_labels(&self.name, "first-admin");
         BootstrapSecret::new(self.access.clone(), name, labels)
-    }
-
-    /// Returns the document store in the cluster. Its contents are deleted together with the orchestrator.
-    pub fn documents(&self) -> Arc<dyn StateStore> {
-        let labels = component_labels(&self.name, "state");
-        let state = ConfigMapState::new(self.access.clone(), self.name.clone(), labels);
-        let state = state.while_acting(self.acts());
-        Arc::new(state.owned_by(self.owner.clone()))
     }
 
     /// Releases the Lease, so that the next process need not wait until it expires.
