@@ -50,8 +50,8 @@ pub(crate) struct Catalog {
     superseded: Mutex<HashMap<(ServerId, Owner), Vec<Revision>>>,
     /// The index that routing uses.
     lists: Lists,
-    /// Whether a server has a tool that requires arguments in headers, for servers whose lists were looked up.
-    annotating: ArcSwap<HashMap<ServerId, bool>>,
+    /// Servers with a tool that requires arguments in headers.
+    annotating: ArcSwap<HashSet<ServerId>>,
     carried: Mutex<seen_uris::Carried>,
     hasher: foldhash::fast::RandomState,
 }
@@ -92,15 +92,7 @@ impl Catalog {
             return Some(kept);
         }
         let kept = match self.stored.get(key).await {
-            Ok(Some(kept)) => Arc::new(kept),
-            Ok(None) => {
-                // With the lock, so that lists that arrive meanwhile take precedence.
-                let _lists = self.kept.read();
-                if self.annotates(&key.server).is_none() {
-                    self.annotations_are(&key.server, false);
-                }
-                return None;
-            }
+            Ok(kept) => Arc::new(kept?),
             Err(error) => {
                 tracing::warn!(server = %key.server, %error, "kept lists cannot be read");
                 return None;
@@ -235,18 +227,15 @@ impl Catalog {
         self.make_room(&mut all, key);
         let mut lists = all.iter().filter(|(other, _)| other.server == key.server);
         let annotates = lists.any(|(_, entry)| entry.kept.annotates());
-        self.annotations_are(&key.server, annotates);
-    }
-
-    fn annotations_are(&self, server: &ServerId, annotates: bool) {
-        if self.annotates(server) == Some(annotates) {
-            return;
+        if annotates != self.annotates(&key.server) {
+            let mut servers = HashSet::clone(&self.annotating.load());
+            if annotates {
+                servers.insert(key.server.clone());
+            } else {
+                servers.remove(&key.server);
+            }
+            self.annotating.store(Arc::new(servers));
         }
-        self.annotating.rcu(|known| {
-            let mut known = HashMap::clone(known);
-            known.insert(server.clone(), annotates);
-            known
-        });
     }
 
     /// Evicts other owners' lists of the same server from memory while their total size exceeds the limit; the store
@@ -282,9 +271,9 @@ impl Catalog {
         })
     }
 
-    /// Returns whether any tool of the server requires arguments in headers; `None` until its lists are looked up.
-    pub(crate) fn annotates(&self, server: &ServerId) -> Option<bool> {
-        self.annotating.load().get(server).copied()
+    /// Returns `true` if any tool of the server requires arguments in headers.
+    pub(crate) fn annotates(&self, server: &ServerId) -> bool {
+        self.annotating.load().contains(server)
     }
 
     /// Returns `true` if the lists of these kinds that apply to this principal are in memory.

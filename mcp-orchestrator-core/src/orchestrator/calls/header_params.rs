@@ -29,7 +29,7 @@ impl Inner {
         headers: &mut Cow<'_, HeaderMap>,
     ) -> Result<()> {
         // Few servers annotate their tools; all others pay for one look-up.
-        if route.change.is_none() && self.catalog.annotates(&route.server) == Some(false) {
+        if route.change.is_none() && !self.catalog.annotates(&route.server) {
             return Ok(());
         }
         let spec = self.spec(&route.server)?;
@@ -37,8 +37,12 @@ impl Inner {
             .credential(context, &spec, &route.credential, None)
             .await?;
         let key = ListKey::new(&route.server, &credential);
-        // Legacy clients do not send these headers, so the lists decide even if they are only stored.
-        let Some(kept) = self.catalog.get(&key).await else {
+        let kept = match &route.change {
+            // Clients do not send these headers, so the lists decide even if they are only stored.
+            Some(_) => self.catalog.get(&key).await,
+            None => self.catalog.peek(&key),
+        };
+        let Some(kept) = kept else {
             return Ok(());
         };
         let Some(params) = kept.header_params(&route.name) else {
