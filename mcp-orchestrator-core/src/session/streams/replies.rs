@@ -66,7 +66,7 @@ impl Session {
 }
 
 fn lost_call() -> Error {
-    let text = "the reply to this call is lost: the gateway that ran it has ended, or the reply was kept for too long. \
-                The call may have taken effect";
+    let text = "the reply to this call is lost: the gateway that ran it has ended, or no longer keeps the reply. The call \
+                may have taken effect";
     Error::new(ErrorKind::Unavailable, text)
 }
