@@ -16,7 +16,7 @@ use mcp_orchestrator_gateway::control::wire::credentials::{
 use mcp_orchestrator_tests::browser::{Browser, ReceivedPage};
 use mcp_orchestrator_tests::client::{Client, MODERN, Response, json, modern_body};
 use mcp_orchestrator_tests::program::Program;
-use mcp_orchestrator_tests::scripted::program;
+use mcp_orchestrator_tests::scripted::{Script, Upstream, program};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -52,8 +52,12 @@ fn config(wait: &str) -> Value {
 
 impl Site {
     async fn new(wait: &str) -> Self {
+        Self::of(&config(wait)).await
+    }
+
+    async fn of(config: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.json"), config(wait).to_string()).unwrap();
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
         let args = ["--listen", "127.0.0.1:0", "--log-level", "trace"];
         let gateway =
             Program::run_in(folder.path(), &args, &[], &folder.path().join("errors")).await;
@@ -169,6 +173,45 @@ async fn link_from_a_failed_call_leads_to_a_working_one() {
     ann.works("ann-1").await;
     // A link can be used once.
     assert_eq!(ann.browser.open(&link).await.status, 404);
+}
+
+#[tokio::test]
+async fn tool_with_header_parameters_asks_for_the_credential_too() {
+    let schema = r#"{"type":"object","properties":{"q":{"type":"string","x-mcp-header":"Q"}}}"#;
+    let list = format!(r#""tools":[{{"name":"echo","inputSchema":{schema}}}]"#);
+    let script = Script {
+        legacy: false,
+        modern: true,
+        ..Script::default()
+    };
+    let upstream = Upstream::start(script.answering("tools/list", &list)).await;
+    let mut config = config("45s");
+    config["servers"]["jira"] = json!({
+        "url": format!("http://{}/mcp", upstream.address),
+        "credentials": [{ "name": "token", "header": "X-Token" }],
+    });
+    let site = Site::of(&config).await;
+    site.install("user/bob", "bobs").await;
+    let bob = site.person("user/bob").await;
+    assert_eq!(bob.client.session().await.tools().await, ["echo"]);
+    let mut ann = site.person("user/ann").await;
+    let link = ann.link().await;
+    assert_eq!(ann.sign_in(&link).await.status, 200);
+    let done = ann.browser.fill(&link, &[("slot.token", "anns")]).await;
+    assert_eq!(done.status, 200, "{}", done.html);
+    let session = ann.client.session().await;
+    assert_eq!(session.tools().await, ["echo"]);
+    let answer = session.tool("echo", r#"{"q":"a"}"#).await;
+    assert_eq!(answer["result"]["echo"]["q"], "a", "{answer}");
+    let calls = upstream.server.received_of("tools/call");
+    let sent = |name: &str| {
+        let mut headers = calls[0].headers.iter();
+        headers.find(|header| header.0 == name).map(|it| &*it.1)
+    };
+    assert_eq!(
+        (calls.len(), sent("x-token"), sent("mcp-param-q")),
+        (1, Some("anns"), Some("a"))
+    );
 }
 
 #[tokio::test]

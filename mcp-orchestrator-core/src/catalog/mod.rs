@@ -50,8 +50,8 @@ pub(crate) struct Catalog {
     superseded: Mutex<HashMap<(ServerId, Owner), Vec<Revision>>>,
     /// The index that routing uses.
     lists: Lists,
-    /// Servers with a tool that requires arguments in headers.
-    annotating: ArcSwap<HashSet<ServerId>>,
+    /// Whether a server has a tool that requires arguments in headers, for servers whose lists were looked up.
+    annotating: ArcSwap<HashMap<ServerId, bool>>,
     carried: Mutex<seen_uris::Carried>,
     hasher: foldhash::fast::RandomState,
 }
@@ -92,9 +92,15 @@ impl Catalog {
             return Some(kept);
         }
         let kept = match self.stored.get(key).await {
-            Ok(kept) => Arc::new(kept?),
+            Ok(Some(kept)) => Arc::new(kept),
+            Ok(None) => {
+                self.assume_no_annotations(&key.server);
+                return None;
+            }
             Err(error) => {
                 tracing::warn!(server = %key.server, %error, "kept lists cannot be read");
+                // Otherwise each call would wait for the store.
+                self.assume_no_annotations(&key.server);
                 return None;
             }
         };
@@ -227,15 +233,27 @@ impl Catalog {
         self.make_room(&mut all, key);
         let mut lists = all.iter().filter(|(other, _)| other.server == key.server);
         let annotates = lists.any(|(_, entry)| entry.kept.annotates());
-        if annotates != self.annotates(&key.server) {
-            let mut servers = HashSet::clone(&self.annotating.load());
-            if annotates {
-                servers.insert(key.server.clone());
-            } else {
-                servers.remove(&key.server);
-            }
-            self.annotating.store(Arc::new(servers));
+        self.annotations_are(&key.server, annotates);
+    }
+
+    /// Records that a server has no tool that requires arguments in headers, unless its lists arrived meanwhile.
+    fn assume_no_annotations(&self, server: &ServerId) {
+        // With the lock, so that lists that arrive now take precedence.
+        let _lists = self.kept.read();
+        if self.annotates(server).is_none() {
+            self.annotations_are(server, false);
         }
+    }
+
+    fn annotations_are(&self, server: &ServerId, annotates: bool) {
+        if self.annotates(server) == Some(annotates) {
+            return;
+        }
+        self.annotating.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.insert(server.clone(), annotates);
+            known
+        });
     }
 
     /// Evicts other owners' lists of the same server from memory while their total size exceeds the limit; the store
@@ -271,9 +289,9 @@ impl Catalog {
         })
     }
 
-    /// Returns `true` if any tool of the server requires arguments in headers.
-    pub(crate) fn annotates(&self, server: &ServerId) -> bool {
-        self.annotating.load().contains(server)
+    /// Returns whether any tool of the server requires arguments in headers; `None` until its lists are looked up.
+    pub(crate) fn annotates(&self, server: &ServerId) -> Option<bool> {
+        self.annotating.load().get(server).copied()
     }
 
     /// Returns `true` if the lists of these kinds that apply to this principal are in memory.

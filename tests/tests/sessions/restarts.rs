@@ -206,6 +206,42 @@ async fn continued_session_has_the_capabilities_that_its_client_declared() {
 }
 
 #[tokio::test]
+async fn first_call_after_a_restart_has_the_headers_that_its_tool_requires() {
+    let schema = r#"{"type":"object","properties":{"q":{"type":"string","x-mcp-header":"Q"}}}"#;
+    let list = format!(r#""tools":[{{"name":"echo","inputSchema":{schema}}}]"#);
+    let script = Script {
+        legacy: false,
+        modern: true,
+        ..Script::default()
+    };
+    let upstream = Upstream::start(script.answering("tools/list", &list)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let start = async || {
+        let gateway = Gateway::new().server(upstream.spec("h"));
+        gateway
+            .server(scripted("x", &[]))
+            .state(folder.path())
+            .run()
+            .await
+    };
+    let gateway = start().await;
+    let mut session = gateway.session().await;
+    assert!(session.tools().await.contains(&"h__echo".to_owned()));
+    gateway.stop(Duration::from_secs(1)).await;
+    let gateway = start().await;
+    session.client = session.client.to(gateway.address);
+    let answer = session.tool("h__echo", r#"{"q":"a"}"#).await;
+    assert_eq!(answer["result"]["echo"]["q"], "a", "{answer}");
+    let calls = upstream.server.received_of("tools/call");
+    let mut headers = calls[0].headers.iter();
+    assert!(
+        headers.any(|(name, value)| name == "mcp-param-q" && value == "a"),
+        "{:?}",
+        calls[0].headers
+    );
+}
+
+#[tokio::test]
 async fn session_of_another_process_is_private_to_its_principal() {
     let pair = Pair::run(Limits::default()).await;
     let session = pair.first.client("ann").session().await;

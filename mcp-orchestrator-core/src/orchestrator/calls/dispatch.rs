@@ -145,6 +145,7 @@ impl Inner {
                 ItemKind::Tool => AllowedBy::Tool(item, &route),
                 _ => AllowedBy::Item(item),
             },
+            tool: (kind == ItemKind::Tool).then_some(&route),
             ..ForwardedRequest::plain(message)
         };
         if route.name != name {
@@ -153,10 +154,6 @@ impl Inner {
         }
         if let Some(change) = &route.change {
             changed_call(context, message, (&route.name, change), &mut work.edits)?;
-        }
-        if kind == ItemKind::Tool {
-            self.header_params(context, &route, message, &mut work.headers)
-                .await?;
         }
         let sent = self.forward(context, &route.server, &route.credential, &work);
         match sent.await {

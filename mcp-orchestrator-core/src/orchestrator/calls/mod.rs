@@ -5,7 +5,6 @@ mod completion;
 mod dispatch;
 pub(super) mod extensions;
 mod fixed_arguments;
-mod header_params;
 mod initialize;
 mod log_level;
 mod reply_hooks;

@@ -1,6 +1,7 @@
 //! Sends a routed request: resolves the credential and the instance, and retries once if the credential was rejected.
 
 mod deadline;
+mod header_params;
 mod held_stream;
 mod start;
 pub(super) mod start_progress;
@@ -29,6 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::jsonrpc::{Message, Splice};
 use crate::pool::{Handle, Lease, Link, Server, Spec};
+use crate::router::Route;
 use crate::runtime::Progress;
 use crate::server::Launch;
 use crate::transport::{Outgoing, Recheck as _};
@@ -44,6 +46,8 @@ pub(super) struct ForwardedRequest<'a> {
     pub(super) headers: Cow<'a, HeaderMap>,
     /// Why it may be sent.
     pub(super) judged: AllowedBy<'a>,
+    /// The route of a tool call: the server may require some of its arguments in headers.
+    pub(super) tool: Option<&'a Route<'a>>,
 }
 
 impl<'a> ForwardedRequest<'a> {
@@ -55,6 +59,7 @@ impl<'a> ForwardedRequest<'a> {
             name: None,
             headers: Cow::Owned(HeaderMap::new()),
             judged: AllowedBy::Instance,
+            tool: None,
         }
     }
 }
@@ -223,6 +228,12 @@ impl Inner {
         work: &ForwardedRequest<'_>,
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
+        let headers = match work.tool {
+            Some(route) if self.may_require_headers(route) => {
+                Box::pin(self.header_params(context, credential, route, work)).await?
+            }
+            _ => None,
+        };
         let scope = context.scope(&spec.server);
         let mut now = None;
         let lease = match configured.running(credential, &scope) {
@@ -244,7 +255,9 @@ impl Inner {
         } else {
             lease
         };
-        self.send(context, lease, work, deadline).await
+        let headers = headers.as_deref().unwrap_or(&work.headers);
+        self.send_with(context, lease, (work, headers), deadline)
+            .await
     }
 
     /// Authorizes a request again if rights have changed since its start. Completes the handshake first, because it
@@ -269,6 +282,17 @@ impl Inner {
         context: &Context,
         lease: Lease,
         work: &ForwardedRequest<'_>,
+        deadline: Instant,
+    ) -> Result<(Reply, Arc<Handle>)> {
+        let work = (work, &*work.headers);
+        self.send_with(context, lease, work, deadline).await
+    }
+
+    async fn send_with(
+        &self,
+        context: &Context,
+        lease: Lease,
+        (work, headers): (&ForwardedRequest<'_>, &HeaderMap),
         deadline: Instant,
     ) -> Result<(Reply, Arc<Handle>)> {
         let as_of = context.as_of.unwrap_or_else(|| self.rights.now());
@@ -297,7 +321,7 @@ impl Inner {
             message: work.message,
             edits: bound.as_ref().unwrap_or(&work.edits),
             name: work.name.as_deref(),
-            headers: &work.headers,
+            headers,
             party: context.caller.party,
             era: context.era(),
             client: context.caller.client.as_ref().map(|(facts, _)| &**facts),

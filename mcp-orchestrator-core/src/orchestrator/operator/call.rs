@@ -163,12 +163,11 @@ impl Inner {
             credential: rule(spec.server.slots.is_empty()),
             change: None,
         };
-        let mut work = ForwardedRequest {
+        let work = ForwardedRequest {
             name: Some(name.into()),
+            tool: Some(&route),
             ..ForwardedRequest::plain(&message)
         };
-        self.header_params(&context, &route, &message, &mut work.headers)
-            .await?;
         let (reply, _) = self
             .forward(&context, server, &route.credential, &work)
             .await?;

@@ -1,54 +1,50 @@
 //! Tool arguments repeated in headers (`x-mcp-header`, SEP-2243): added for legacy clients, which do not send them, and
 //! checked for modern clients.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
+use super::ForwardedRequest;
 use crate::catalog::{HeaderParam, ListKey};
+use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::header_value;
-use crate::jsonrpc::{Members, Message};
+use crate::jsonrpc::Members;
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
 use crate::protocol::{Era, header};
 use crate::router::Route;
 
 impl Inner {
-    /// Handles the header parameters of a `tools/call`: adds the headers for a legacy client and checks those of a
-    /// modern client.
+    /// Returns `false` if no argument of the tool is repeated in a header, as far as lists in memory say. Few servers
+    /// annotate their tools; calls of all others cost one look-up.
+    pub(super) fn may_require_headers(&self, route: &Route<'_>) -> bool {
+        route.change.is_some() || self.catalog.annotates(&route.server) != Some(false)
+    }
+
+    /// Returns the headers of a `tools/call` with its header parameters, `None` if the tool has none: adds those that a
+    /// client does not send, and checks those of a modern client.
     ///
     /// # Errors
     /// [`HeaderMismatch`](ErrorKind::HeaderMismatch) if the headers of a modern client do not match its arguments.
-    pub(crate) async fn header_params(
+    pub(super) async fn header_params(
         &self,
         context: &Context,
+        credential: &Credential,
         route: &Route<'_>,
-        message: &Message,
-        headers: &mut Cow<'_, HeaderMap>,
-    ) -> Result<()> {
-        // Few servers annotate their tools; all others pay for one look-up.
-        if route.change.is_none() && !self.catalog.annotates(&route.server) {
-            return Ok(());
-        }
-        let spec = self.spec(&route.server)?;
-        let credential = self
-            .credential(context, &spec, &route.credential, None)
-            .await?;
-        let key = ListKey::new(&route.server, &credential);
-        let kept = match &route.change {
-            // Clients do not send these headers, so the lists decide even if they are only stored.
-            Some(_) => self.catalog.get(&key).await,
-            None => self.catalog.peek(&key),
-        };
-        let Some(kept) = kept else {
-            return Ok(());
+        work: &ForwardedRequest<'_>,
+    ) -> Result<Option<Box<HeaderMap>>> {
+        let key = ListKey::new(&route.server, credential);
+        // Clients do not send all of these headers, so the lists decide even if they are only stored.
+        let Some(kept) = self.catalog.get(&key).await else {
+            return Ok(None);
         };
         let Some(params) = kept.header_params(&route.name) else {
-            return Ok(());
+            return Ok(None);
         };
-        let body = message.body().and_then(Members::read).unwrap_or_default();
+        let mut headers = Box::new(HeaderMap::clone(&work.headers));
+        let body = work.message.body().and_then(Members::read);
+        let body = body.unwrap_or_default();
         let arguments = body
             .get("arguments")
             .map_or(Ok(Value::Null), serde_json::from_str);
@@ -60,7 +56,7 @@ impl Inner {
                 Some((serde_json::from_str::<Value>(value).ok()?, rest))
             });
             if let Some((value, rest)) = fixed {
-                set_fixed(context, headers, param, (&value, rest))?;
+                set_fixed(context, &mut headers, param, (&value, rest))?;
                 continue;
             }
             let argument = param
@@ -72,19 +68,19 @@ impl Inner {
                 continue;
             };
             if context.era() == Era::Modern {
-                check(headers, &name, argument)?;
+                check(&headers, &name, argument)?;
             } else if let Some(text) = argument.and_then(text_of) {
-                headers.to_mut().insert(name, header_value::encode(&text));
+                headers.insert(name, header_value::encode(&text));
             }
         }
-        Ok(())
+        Ok(Some(headers))
     }
 }
 
 /// Sets the header of an argument that the gateway sets. Clients do not know the argument, so they do not send it.
 fn set_fixed(
     context: &Context,
-    headers: &mut Cow<'_, HeaderMap>,
+    headers: &mut HeaderMap,
     param: &HeaderParam,
     (value, path): (&Value, &[String]),
 ) -> Result<()> {
@@ -96,7 +92,7 @@ fn set_fixed(
     }
     let value = path.iter().try_fold(value, |value, key| value.get(key));
     if let Some(text) = value.and_then(text_of) {
-        headers.to_mut().insert(name, header_value::encode(&text));
+        headers.insert(name, header_value::encode(&text));
     }
     Ok(())
 }
