@@ -4,6 +4,7 @@
 //! (not per isolation scope or generation), stored once per distinct content, and refreshed while an instance runs.
 //! Lists of a removed revision are dropped, from the store as well.
 
+mod annotating_servers;
 mod collector;
 mod fetch;
 mod item;
@@ -18,10 +19,10 @@ mod shared_address;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use tokio_util::task::TaskTracker;
 
+use self::annotating_servers::AnnotatingServers;
 pub(crate) use self::fetch::{Fetched, ask_for, fetch, method_of};
 pub(crate) use self::item::{HeaderParam, KeptItem};
 pub(crate) use self::key::{Changed, ItemKinds, ListKey};
@@ -50,8 +51,7 @@ pub(crate) struct Catalog {
     superseded: Mutex<HashMap<(ServerId, Owner), Vec<Revision>>>,
     /// The index that routing uses.
     lists: Lists,
-    /// Whether a server has a tool that requires arguments in headers, for servers whose lists were looked up.
-    annotating: ArcSwap<HashMap<ServerId, bool>>,
+    annotating: AnnotatingServers,
     carried: Mutex<seen_uris::Carried>,
     hasher: foldhash::fast::RandomState,
 }
@@ -73,7 +73,7 @@ impl Catalog {
             kept: RwLock::default(),
             superseded: Mutex::default(),
             lists: Lists::default(),
-            annotating: ArcSwap::default(),
+            annotating: AnnotatingServers::default(),
             carried: Mutex::default(),
             hasher: foldhash::fast::RandomState::default(),
         }
@@ -233,27 +233,16 @@ impl Catalog {
         self.make_room(&mut all, key);
         let mut lists = all.iter().filter(|(other, _)| other.server == key.server);
         let annotates = lists.any(|(_, entry)| entry.kept.annotates());
-        self.annotations_are(&key.server, annotates);
+        self.annotating.set(&key.server, annotates);
     }
 
     /// Records that a server has no tool that requires arguments in headers, unless its lists arrived meanwhile.
     fn assume_no_annotations(&self, server: &ServerId) {
         // With the lock, so that lists that arrive now take precedence.
         let _lists = self.kept.read();
-        if self.annotates(server).is_none() {
-            self.annotations_are(server, false);
+        if self.annotating.get(server).is_none() {
+            self.annotating.set(server, false);
         }
-    }
-
-    fn annotations_are(&self, server: &ServerId, annotates: bool) {
-        if self.annotates(server) == Some(annotates) {
-            return;
-        }
-        self.annotating.rcu(|known| {
-            let mut known = HashMap::clone(known);
-            known.insert(server.clone(), annotates);
-            known
-        });
     }
 
     /// Evicts other owners' lists of the same server from memory while their total size exceeds the limit; the store
@@ -291,7 +280,7 @@ impl Catalog {
 
     /// Returns whether any tool of the server requires arguments in headers; `None` until its lists are looked up.
     pub(crate) fn annotates(&self, server: &ServerId) -> Option<bool> {
-        self.annotating.load().get(server).copied()
+        self.annotating.get(server)
     }
 
     /// Returns `true` if the lists of these kinds that apply to this principal are in memory.
