@@ -107,6 +107,8 @@ pub mod state;
 
 // Tier 2: implementations.
 pub mod fetch;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 #[cfg(any(feature = "jwt", feature = "oauth"))]
 #[cfg_attr(
     not(all(feature = "jwt", feature = "oauth")),

@@ -222,10 +222,9 @@ fn load(
 }
 
 #[cfg(test)]
-mod served;
-
-#[cfg(test)]
 mod tests {
+    mod served;
+
     use std::fs;
 
     use super::*;

@@ -8,10 +8,9 @@ use super::retry::WhenUnavailable;
 use crate::config::{BackendSettings, KubernetesSettings};
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "kubernetes")]
-use crate::runtime::kubernetes::{
-    Access, AccessOptions, BootstrapSecret, KubernetesBackend, KubernetesOptions, LeaseStatus,
-    Membership, review,
-};
+use crate::kubernetes::{Access, AccessOptions, BootstrapSecret, LeaseStatus, Membership, review};
+#[cfg(feature = "kubernetes")]
+use crate::runtime::kubernetes::{KubernetesBackend, KubernetesOptions};
 use crate::runtime::{LogBook, RuntimeBackend};
 use crate::seal::StateKey;
 #[cfg(feature = "kubernetes")]

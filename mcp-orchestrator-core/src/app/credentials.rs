@@ -139,7 +139,7 @@ servers:
     #[cfg(feature = "test-util")]
     #[tokio::test]
     async fn configured_reader_upholds_the_reader_contract() {
-        use crate::runtime::kubernetes::tests::api_server::{SECRET, kubeconfig, with_one_secret};
+        use crate::kubernetes::tests::api_server::{SECRET, kubeconfig, with_one_secret};
         let (_server, address) = with_one_secret().await;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kubeconfig");

@@ -3,7 +3,7 @@
 use crate::config::KubernetesSettings;
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "kubernetes")]
-use crate::runtime::kubernetes::{Access, LeftoverObject, delete, lease_holder, leftovers};
+use crate::kubernetes::{Access, LeftoverObject, delete, lease_holder, leftovers};
 
 /// The objects left in a cluster under the name of an orchestrator that is not running.
 #[derive(Debug)]

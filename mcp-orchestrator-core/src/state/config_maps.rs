@@ -15,9 +15,9 @@ use tokio::sync::watch;
 
 use super::StateStore;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::names::component_labels;
-use crate::runtime::kubernetes::{Access, Membership, Owner};
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::names::component_labels;
+use crate::kubernetes::{Access, Membership, Owner};
 use crate::seal::hex;
 
 /// Maximum size of a document in bytes: the limit of a ConfigMap, less its metadata.

@@ -53,11 +53,12 @@ const ROWS: &[Row] = &[
     ("credential::configured", 2, Own("credential::configured")),
     ("credential::sources", 2, Common),
     ("credential::installed", 2, Own("credential::installed")),
-    ("credential::kubernetes", 2, Own("runtime::kubernetes")),
+    ("credential::kubernetes", 2, Own("credential::kubernetes")),
     ("credential::local", 2, Own("credential::local")),
     ("credential::memory", 2, Own("credential::memory")),
     ("credential::oauth", 2, Own("credential::oauth")),
     ("fetch", 2, Common),
+    ("kubernetes", 2, Common),
     ("oauth", 2, Common),
     ("outbound", 2, Common),
     ("router::table", 2, Own("router::table")),
@@ -72,7 +73,7 @@ const ROWS: &[Row] = &[
     ("runtime::memory", 2, Own("runtime::memory")),
     ("runtime::process", 2, Own("runtime::process")),
     ("runtime::remote", 2, Own("runtime::remote")),
-    ("state::config_maps", 2, Own("runtime::kubernetes")),
+    ("state::config_maps", 2, Own("state::config_maps")),
     ("state::dir", 2, Own("state::files")),
     ("state::files", 2, Own("state::files")),
     ("state::lock", 2, Common),
@@ -123,11 +124,11 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ),
     (
         "kube::",
-        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs|mcp-orchestrator-core/src/credential/kubernetes",
+        "mcp-orchestrator-core/src/kubernetes|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs|mcp-orchestrator-core/src/credential/kubernetes",
     ),
     (
         "k8s_openapi::",
-        "mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs|mcp-orchestrator-core/src/credential/kubernetes",
+        "mcp-orchestrator-core/src/kubernetes|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-core/src/state/config_maps.rs|mcp-orchestrator-core/src/credential/kubernetes",
     ),
     ("redb::", "mcp-orchestrator-core/src/credential/local"),
     (
@@ -136,7 +137,7 @@ pub(crate) const HEAVY: &[(&str, &str)] = &[
     ),
     (
         "rustls::",
-        "mcp-orchestrator-core/src/tls.rs|mcp-orchestrator-core/src/outbound|mcp-orchestrator-core/src/runtime/remote/tests.rs|mcp-orchestrator-core/src/runtime/kubernetes|mcp-orchestrator-gateway/src/tls",
+        "mcp-orchestrator-core/src/tls.rs|mcp-orchestrator-core/src/outbound|mcp-orchestrator-core/src/runtime/remote/tests.rs|mcp-orchestrator-core/src/kubernetes|mcp-orchestrator-gateway/src/tls",
     ),
     (
         "ring::signature",

@@ -30,10 +30,10 @@ use super::{
     CredentialStore, Listed, Precondition, Record, RecordKey, RecordKind, StoreChange, Version,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::client::rejection::{is_absent, is_conflict};
-use crate::runtime::kubernetes::names::{MANAGER, component_labels};
-use crate::runtime::kubernetes::{Access, state_key};
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::client::rejection::{is_absent, is_conflict};
+use crate::kubernetes::names::{MANAGER, component_labels};
+use crate::kubernetes::{Access, state_key};
 
 /// Maximum number of attempts of a write when other processes write the same record.
 const TRIES: usize = 32;

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::credential::{Record, RecordKey, RecordKind, Version};
 use crate::error::{Error, ErrorKind};
 use crate::id::RecordName;
-use crate::runtime::kubernetes::names::component_labels;
+use crate::kubernetes::names::component_labels;
 use crate::seal::{StateKey, random_text};
 
 /// The value of the component label on all records.
@@ -196,7 +196,7 @@ fn time(text: &str) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::kubernetes::names::COMPONENT;
+    use crate::kubernetes::names::COMPONENT;
 
     #[test]
     fn record_round_trips_and_its_metadata_names_no_owner() {

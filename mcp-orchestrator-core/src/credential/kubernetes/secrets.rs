@@ -3,6 +3,9 @@
 //! A caller that could choose the name could read any Secret, so only the configuration names them. Secrets in which
 //! an orchestrator stores its own data, such as other users' credentials, are rejected.
 
+#[cfg(all(test, feature = "test-util"))]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +18,9 @@ use tokio::time::Instant;
 
 use crate::credential::{SecretData, SecretReader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::Access;
-use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::names::ORCHESTRATOR;
+use crate::kubernetes::Access;
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::names::ORCHESTRATOR;
 
 /// How long the last value is used while the API server is unreachable.
 const MAX_STALE_AGE: Duration = Duration::from_mins(10);
@@ -103,18 +106,5 @@ impl SecretReader for ClusterSecrets {
             }
             None => Err(error),
         }
-    }
-}
-
-#[cfg(all(test, feature = "test-util"))]
-mod tests {
-    use super::*;
-    use crate::runtime::kubernetes::tests::api_server::{SECRET, access, with_one_secret};
-
-    #[tokio::test]
-    async fn cluster_secrets_uphold_the_reader_contract() {
-        let (_server, address) = with_one_secret().await;
-        let secrets = ClusterSecrets::new(access(&address).await);
-        crate::testing::credential::secret_reader(&secrets, ("git", &SECRET), "none").await;
     }
 }

@@ -12,8 +12,8 @@ use tokio::time::MissedTickBehavior;
 
 use super::Shared;
 use super::known::Seen;
-use crate::runtime::kubernetes::client::rejection::causes;
-use crate::runtime::kubernetes::client::watch_backoff::WatchBackoff;
+use crate::kubernetes::client::rejection::causes;
+use crate::kubernetes::client::watch_backoff::WatchBackoff;
 
 /// Interval between two deletions of expired records.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);

@@ -8,18 +8,16 @@
 //! alone (`observe`). The status of an instance is computed in one place (`observe::status`), both for callers that
 //! wait for it and for callers that display it.
 
-pub(crate) mod client;
-mod coordination;
 mod instance;
 mod io;
 mod kind;
-pub(crate) mod names;
+mod names;
 mod observe;
 mod options;
 mod render;
 mod shared;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod writer;
 
 use std::fmt;
@@ -32,17 +30,6 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::client::access::Access;
-pub use self::client::access_review::{Denied, Place, RULES, Rule, review, role, rules};
-pub use self::client::infer::AccessOptions;
-pub use self::coordination::bootstrap_secret::BootstrapSecret;
-pub use self::coordination::lease::{
-    LeaderElector, LeaseOptions, LeaseStatus, identity, lease_holder,
-};
-pub use self::coordination::membership::Membership;
-pub use self::coordination::owner::Owner;
-pub use self::coordination::purge::{LeftoverObject, delete, leftovers};
-pub use self::coordination::state_key::state_key;
 use self::instance::event_queue::EventQueue;
 use self::instance::tracked::TrackedInstances;
 pub use self::io::attach::{AttachReader, AttachWriter, attach};
@@ -60,6 +47,12 @@ use super::{
 };
 use crate::credential::Credential;
 use crate::error::Result;
+use crate::kubernetes::names::MANAGER;
+pub use crate::kubernetes::{
+    Access, AccessOptions, BootstrapSecret, Denied, LeaderElector, LeaseOptions, LeaseStatus,
+    LeftoverObject, Membership, Owner, Place, RULES, Rule, delete, identity, lease_holder,
+    leftovers, review, role, rules, state_key,
+};
 
 /// Runs instances as pods, each with its own Deployment, Secret and NetworkPolicy.
 ///
@@ -87,7 +80,7 @@ impl KubernetesBackend {
         let owner = options.owner.clone();
         let owner = owner.unwrap_or_else(|| Owner::new(access.clone(), &options.orchestrator));
         let (events, queued) = EventQueue::new();
-        let manager = format!("{}.{}", names::MANAGER, options.orchestrator);
+        let manager = format!("{}.{}", MANAGER, options.orchestrator);
         let shared = Arc::new(Shared {
             writer: ObjectWriter::new(access.clone(), manager.clone(), held),
             access,

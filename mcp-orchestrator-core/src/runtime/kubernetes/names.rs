@@ -1,21 +1,16 @@
-//! Names, labels and annotations of the objects that the orchestrator creates.
+//! Names, labels and annotations of the objects of an instance.
 
 use std::collections::BTreeMap;
 
+use crate::kubernetes::names::{COMPONENT, MANAGER, ORCHESTRATOR};
 use crate::runtime::InstanceKey;
 
-/// The field manager of our writes.
-pub(crate) const MANAGER: &str = "mcp-orchestrator";
 /// The container that runs the server.
 pub(crate) const CONTAINER: &str = "server";
 
-/// Label: the orchestrator that the object belongs to.
-pub(crate) const ORCHESTRATOR: &str = "mcp-orchestrator.dev/orchestrator";
 /// Label: the instance's name, on its objects and pods. Also the pod selector.
 pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
-/// Label: the kind of component; `mcp-server` for instances.
-pub(crate) const COMPONENT: &str = "app.kubernetes.io/component";
-/// The value of [`COMPONENT`] on all objects of an instance.
+/// The value of the label [`COMPONENT`] on all objects of an instance.
 pub(crate) const MCP_SERVER: &str = "mcp-server";
 
 /// Annotation: the serialized instance key.
@@ -42,17 +37,6 @@ pub(crate) fn labels(key: &InstanceKey, orchestrator: &str) -> BTreeMap<String, 
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect()
-}
-
-/// Returns the labels of the orchestrator's own objects, which belong to no instance.
-pub(crate) fn component_labels(orchestrator: &str, component: &str) -> BTreeMap<String, String> {
-    [
-        ("app.kubernetes.io/managed-by", MANAGER),
-        (COMPONENT, component),
-        (ORCHESTRATOR, orchestrator),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
 }
 
 /// Returns the label selector of all instance objects of an orchestrator.

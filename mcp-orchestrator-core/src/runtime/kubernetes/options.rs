@@ -25,7 +25,7 @@ pub struct KubernetesOptions {
     /// The key of the hashes that show whether a Secret holds the current values.
     pub state_key: Arc<StateKey>,
     /// The owner of all objects, if the process already has one. Default: the ConfigMap named like the orchestrator.
-    pub owner: Option<super::Owner>,
+    pub owner: Option<crate::kubernetes::Owner>,
     /// How long to wait for the end of a stopped instance beyond its grace period. Default: one minute.
     pub stop_patience: Duration,
 }

@@ -7,8 +7,6 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::client::access::Access;
-use super::coordination::owner::Owner;
 use super::instance::event_queue::EventQueue;
 use super::instance::tracked::TrackedInstances;
 use super::observe::dependents::Dependents;
@@ -17,6 +15,8 @@ use super::observe::store::Store;
 use super::options::KubernetesOptions;
 use super::writer::ObjectWriter;
 use crate::error::Error;
+use crate::kubernetes::Access;
+use crate::kubernetes::Owner;
 use crate::runtime::StatusBroadcast;
 use crate::runtime::{InstanceKey, LogBook, Progress};
 

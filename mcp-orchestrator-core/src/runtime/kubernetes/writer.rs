@@ -9,13 +9,13 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use super::client::access::Access;
-use super::client::errors::Action;
-use super::client::forbidden_retry::{Decision, ForbiddenRetry};
-use super::client::rejection::Rejection;
 use super::kind::Kind;
 use super::observe::objects::ObservedDeployment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::kubernetes::Access;
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::client::forbidden_retry::{Decision, ForbiddenRetry};
+use crate::kubernetes::client::rejection::Rejection;
 
 /// Maximum number of concurrent writes.
 const MAX_CONCURRENT_WRITES: usize = 16;

@@ -17,10 +17,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::event_queue::{EventReason, QueuedEvent, QueuedEvents};
+use crate::kubernetes::client::rejection::is_rbac_denial;
+use crate::kubernetes::names::{MANAGER, component_labels};
 use crate::limits::MAX_REMEMBERED_EVENTS;
 use crate::runtime::InstanceKey;
-use crate::runtime::kubernetes::client::rejection::is_rbac_denial;
-use crate::runtime::kubernetes::names::{MANAGER, component_labels};
 use crate::runtime::kubernetes::shared::Shared;
 
 /// How long an identical warning is not written again.

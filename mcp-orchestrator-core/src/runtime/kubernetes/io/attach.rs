@@ -19,9 +19,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::error::Result;
-use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::client::rejection::causes;
+use crate::kubernetes::Access;
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::client::rejection::causes;
 
 /// Buffer size of each direction, in bytes.
 const BUFFER_LEN: usize = 64 << 10;

@@ -12,7 +12,7 @@ use kube::api::LogParams;
 
 use super::lines::{Lines, line};
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::client::errors::Action;
+use crate::kubernetes::client::errors::Action;
 use crate::runtime::kubernetes::instance::tracked::PodLog;
 use crate::runtime::kubernetes::names::CONTAINER;
 use crate::runtime::kubernetes::render::port_of;

@@ -14,8 +14,8 @@ use kube::Api;
 use kube::api::Portforwarder;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::Action;
+use crate::kubernetes::Access;
+use crate::kubernetes::client::errors::Action;
 use crate::runtime::{BoxedIo, Connect, TcpConnect};
 
 /// Returns a connector to this port of a pod. Each connection is a new one.

@@ -19,8 +19,8 @@ use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Resource};
 
 use super::objects::{ObservedDeployment, ObservedPod, PodWarning};
-use crate::runtime::kubernetes::client::rejection::causes;
-use crate::runtime::kubernetes::client::watch_backoff::WatchBackoff;
+use crate::kubernetes::client::rejection::causes;
+use crate::kubernetes::client::watch_backoff::WatchBackoff;
 use crate::runtime::kubernetes::kind::Kind;
 use crate::runtime::kubernetes::names::selector;
 use crate::runtime::kubernetes::shared::Shared;

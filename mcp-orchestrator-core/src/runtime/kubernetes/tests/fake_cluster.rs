@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::api_server::{Answer, ReceivedRequest, access, list, serve, status};
+use crate::kubernetes::tests::api_server::{Answer, ReceivedRequest, access, list, serve, status};
 use crate::runtime::kubernetes::Access;
 
 /// The objects of a namespace, by resource and name.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::api_server::{Answer, backend, list, server, status};
+use super::backend;
+use crate::kubernetes::tests::api_server::{Answer, list, server, status};
 use crate::runtime::kubernetes::KubernetesBackend;
 
 /// Timeout of every wait.

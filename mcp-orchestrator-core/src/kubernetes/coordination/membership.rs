@@ -11,8 +11,8 @@ use super::lease::{LeaderElector, LeaseOptions, LeaseStatus, identity};
 use super::owner::Owner;
 use super::state_key::state_key;
 use crate::error::{ErrorKind, Result};
-use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::names::component_labels;
+use crate::kubernetes::client::access::Access;
+use crate::kubernetes::names::component_labels;
 use crate::seal::StateKey;
 
 /// The membership of one orchestrator in a cluster. The Lease is acquired and renewed for as long as this value

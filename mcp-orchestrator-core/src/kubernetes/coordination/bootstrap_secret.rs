@@ -13,9 +13,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::client::rejection::is_conflict;
+use crate::kubernetes::client::access::Access;
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::client::rejection::is_conflict;
 
 /// The key of the secret in the Secret's data.
 const DATA_KEY: &str = "token";

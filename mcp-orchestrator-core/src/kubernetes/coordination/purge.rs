@@ -11,10 +11,10 @@ use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions};
 
 use crate::error::Result;
-use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::client::rejection::{is_absent, is_conflict};
-use crate::runtime::kubernetes::names::{MANAGER, ORCHESTRATOR};
+use crate::kubernetes::client::access::Access;
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::client::rejection::{is_absent, is_conflict};
+use crate::kubernetes::names::{MANAGER, ORCHESTRATOR};
 
 /// Page size of a list request, in objects.
 const PAGE_LEN: u32 = 500;

@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::client::rejection::is_absent;
-use crate::runtime::kubernetes::names::{MANAGER, ORCHESTRATOR};
+use crate::kubernetes::client::access::Access;
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::client::rejection::is_absent;
+use crate::kubernetes::names::{MANAGER, ORCHESTRATOR};
 
 /// How long the last read is considered current.
 const MAX_AGE: Duration = Duration::from_secs(5);

@@ -7,9 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::runtime::LogBook;
-use crate::runtime::kubernetes::{Access, AccessOptions, KubernetesBackend, KubernetesOptions};
-use crate::seal::StateKey;
+use crate::kubernetes::{Access, AccessOptions};
 
 /// A response of the test server.
 pub(crate) enum Answer {
@@ -148,11 +146,4 @@ pub(crate) async fn access(address: &str) -> Access {
         ..AccessOptions::default()
     };
     Access::open(&options).await.unwrap()
-}
-
-pub(crate) async fn backend(address: &str) -> KubernetesBackend {
-    let access = access(address).await;
-    let key = Arc::new(StateKey::new([7; 32]));
-    let options = KubernetesOptions::new("survival", key);
-    KubernetesBackend::new(access, options, LogBook::default(), None)
 }

@@ -10,9 +10,9 @@ use kube::api::PostParams;
 use kube::core::ObjectMeta;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::client::rejection::is_conflict;
+use crate::kubernetes::client::access::Access;
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::client::rejection::is_conflict;
 use crate::seal::StateKey;
 
 /// The key of the state key in the Secret's data.

@@ -30,9 +30,9 @@ pub use self::holder::lease_holder;
 pub use self::state::LeaseStatus;
 use super::owner::Owner;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::kubernetes::client::access::Access;
-use crate::runtime::kubernetes::client::errors::Action;
-use crate::runtime::kubernetes::client::rejection::is_conflict;
+use crate::kubernetes::client::access::Access;
+use crate::kubernetes::client::errors::Action;
+use crate::kubernetes::client::rejection::is_conflict;
 
 const GROUP: &str = "coordination.k8s.io";
 

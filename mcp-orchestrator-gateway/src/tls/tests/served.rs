@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as ClientStream;
 
-use super::tests::write;
-use super::*;
+use super::super::*;
+use super::write;
 use crate::{Routes, Shutdown, serve_with};
 
 /// The time limit of each step.

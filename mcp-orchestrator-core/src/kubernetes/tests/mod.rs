@@ -1,0 +1,3 @@
+//! An API server in this process, for tests.
+
+pub(crate) mod api_server;
