@@ -13,8 +13,8 @@ use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use mcp_orchestrator_core::config::load;
 use mcp_orchestrator_gateway::args::FileArgs;
 
-use crate::args::{ElsewhereArgs, SiteArgs};
 use crate::connection::Site;
+use crate::site_args::{ElsewhereArgs, SiteArgs};
 
 /// The environment variable that is set for completion requests.
 pub(crate) const VARIABLE: &str = "MCP_ORCHESTRATOR_COMPLETE";

@@ -9,8 +9,8 @@ use mcp_orchestrator_gateway::discover::config_files;
 
 use secrecy::SecretString;
 
-use crate::args::{ElsewhereArgs, SiteArgs};
 use crate::exit::{Exit, Failure};
+use crate::site_args::{ElsewhereArgs, SiteArgs};
 
 /// The environment variable with the token for a remote gateway.
 const TOKEN: &str = "MCP_ORCHESTRATOR_TOKEN";

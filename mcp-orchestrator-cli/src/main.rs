@@ -11,6 +11,7 @@ mod exit;
 mod output;
 mod printable;
 mod secret_input;
+mod site_args;
 mod spinner;
 mod subprocess;
 mod suggest;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run() -> ExitCode {
-    let typed = args::command().get_matches_from(args::lifted(std::env::args_os()));
+    let typed = args::command().get_matches_from(site_args::lifted(std::env::args_os()));
     let cli = args::Cli::from_arg_matches(&typed).unwrap_or_else(|error| error.exit());
     match Box::pin(commands::run(cli)).await {
         Ok(exit) => exit.into(),

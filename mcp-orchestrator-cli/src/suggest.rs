@@ -6,11 +6,12 @@ use crate::args::Command;
 use crate::connection::Site;
 use crate::exit::Failure;
 use crate::output::clean;
+use crate::site_args::SiteArgs;
 
 /// Names on the command line, and the site in which they should be known.
 #[derive(Debug)]
 pub(crate) struct Typed {
-    site: crate::args::SiteArgs,
+    site: SiteArgs,
     servers: Vec<String>,
     gateways: Vec<String>,
     instances: Vec<String>,
@@ -19,7 +20,7 @@ pub(crate) struct Typed {
 impl Typed {
     /// Returns the names of a command that a running gateway may know.
     pub(crate) fn of(command: &Command) -> Option<Self> {
-        let server = |site: &crate::args::SiteArgs, name: &str| Self {
+        let server = |site: &SiteArgs, name: &str| Self {
             site: site.clone(),
             servers: vec![name.to_owned()],
             gateways: Vec::new(),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::SiteArgs;
 use crate::clients::ClientName;
+use crate::site_args::SiteArgs;
 
 #[derive(Args, Debug)]
 pub(crate) struct ConnectArgs {

@@ -4,7 +4,6 @@ mod clients;
 mod configure;
 mod credentials;
 mod deploy;
-mod gateway;
 mod help;
 mod operate;
 
@@ -18,10 +17,10 @@ pub(crate) use self::credentials::{
     InstallArgs, OwnedArgs, TokenArgs, TokenCommand, TokenCreateArgs,
 };
 pub(crate) use self::deploy::{Place, PurgeArgs, QuickstartArgs};
-pub(crate) use self::gateway::{ElsewhereArgs, SiteArgs, lifted};
 pub(crate) use self::help::command;
 pub(crate) use self::operate::{CallArgs, ExplainArgs, ListArgs};
 use crate::complete;
+use crate::site_args::SiteArgs;
 
 /// Runs MCP servers behind one endpoint
 #[derive(Parser, Debug)]

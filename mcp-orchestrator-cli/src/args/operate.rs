@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::SiteArgs;
 use crate::complete;
+use crate::site_args::SiteArgs;
 
 #[derive(Args, Debug)]
 pub(crate) struct ListArgs {

@@ -5,11 +5,12 @@ use mcp_orchestrator_gateway::control::wire::credentials::{
 };
 
 use super::sign_in::{Wanted, sign_in};
-use crate::args::{InstallArgs, Output, OwnedArgs, SiteArgs};
+use crate::args::{InstallArgs, Output, OwnedArgs};
 use crate::connection::Site;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::secret_input;
+use crate::site_args::SiteArgs;
 use crate::spinner::Spinner;
 
 pub(crate) async fn catalog(args: &SiteArgs, form: Output) -> Result<Exit, Failure> {

@@ -1,11 +1,12 @@
 //! `reload`: makes the running gateway reload its configuration, and reports the outcome. The gateway also reloads by
 //! itself when a file changes.
 
-use crate::args::{Output, SiteArgs};
+use crate::args::Output;
 use crate::commands::configure::check::place;
 use crate::connection::Site;
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::site_args::SiteArgs;
 
 pub(crate) async fn run(args: &SiteArgs, form: Output) -> Result<Exit, Failure> {
     let site = Site::find(args)?;
