@@ -1,7 +1,8 @@
-//! Import circles: groups of files of which each imports, directly or through others, every other one.
+//! Import circles: groups of files of which each imports, directly or through others, every other one. The same holds
+//! for the modules at the top of a crate, each with everything below it.
 //!
-//! Only files are nodes. A name is followed through re-exports to the file that defines it, and a re-export is not an
-//! import of the file that contains it.
+//! A name is followed through re-exports to the file that defines it, and a re-export is not an import of the file that
+//! contains it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -34,8 +35,49 @@ fn compare(found: &[Vec<&str>], known: &[&[&str]]) -> Vec<String> {
     broken
 }
 
-/// Returns the circles, each sorted by name.
+/// Returns the circles of files, each sorted by name.
 pub(crate) fn circles(sources: &[Source]) -> Vec<Vec<&str>> {
+    Search::new(&imports(sources)).run()
+}
+
+/// Returns the circles of the modules at the top of the crate, one line each, with the imports between them.
+pub(crate) fn circles_of_modules(sources: &[Source]) -> Vec<String> {
+    let mut imports_of: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut reasons: Vec<(&str, &str, String)> = Vec::new();
+    for (file, imported) in imports(sources) {
+        for other in imported.into_iter().filter(|other| !is_root_name(other)) {
+            let (from, to) = (top_module(file), top_module(other));
+            if from != to {
+                imports_of.entry(from).or_default().insert(to);
+                reasons.push((from, to, format!("{file} imports {other}")));
+            }
+        }
+    }
+    let circles = Search::new(&imports_of).run().into_iter();
+    circles
+        .map(|circle| {
+            let within = |(from, to, _): &&(&str, &str, String)| {
+                circle.contains(from) && circle.contains(to)
+            };
+            let reasons = reasons.iter().filter(within);
+            let reasons: Vec<&str> = reasons.map(|(.., reason)| reason.as_str()).collect();
+            format!("{}: {}", circle.join(", "), reasons.join("; "))
+        })
+        .collect()
+}
+
+/// Returns the module at the top of the crate that this file belongs to.
+fn top_module(file: &str) -> &str {
+    let first = file.split('/').next().unwrap_or(file);
+    first.trim_end_matches(".rs")
+}
+
+fn is_root_name(file: &str) -> bool {
+    file == "lib.rs" || file == "main.rs"
+}
+
+/// Returns the files that each file imports.
+fn imports(sources: &[Source]) -> BTreeMap<&str, BTreeSet<&str>> {
     let modules: HashMap<Vec<String>, &str> = sources
         .iter()
         .map(|source| (place(source), source.name()))
@@ -48,7 +90,7 @@ pub(crate) fn circles(sources: &[Source]) -> Vec<Vec<&str>> {
         let files = files.filter(|file| *file != source.name()).collect();
         imports.insert(source.name(), files);
     }
-    Search::new(&imports).run()
+    imports
 }
 
 /// The path of the source's module; the crate's root has the empty path.
@@ -171,4 +213,29 @@ fn new_circles_are_detected() {
     assert!(compare(&found, &[])[0].starts_with("a new import circle: a.rs, b/c.rs"));
     let longer: &[&str] = &["a.rs", "b/c.rs", "b/d.rs", "b/mod.rs", "e.rs"];
     assert!(compare(&found, &[longer])[0].starts_with("a circle has shrunk"));
+}
+
+#[test]
+fn circles_of_modules_are_detected() {
+    let at = |path: &str, code: &str| Source::new(&format!("core/src/{path}"), code);
+    let mut sources = vec![
+        at("lib.rs", "pub use self::a::A;"),
+        at("a.rs", "use crate::b::B;"),
+        at("a/part.rs", "use super::A;"),
+        at("b/mod.rs", "mod c;\nuse self::c::C;"),
+        at("b/c.rs", "use crate::d::D;"),
+        at("d/mod.rs", "mod e;"),
+        at("d/e.rs", ""),
+    ];
+    assert!(circles_of_modules(&sources).is_empty());
+    // No file imports itself through others, but `a` leads to `b`, `b` to `d`, and `d` back to `a`.
+    sources[6] = at("d/e.rs", "use crate::a::part::Part;");
+    assert!(circles(&sources).is_empty());
+    let found = circles_of_modules(&sources);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("a, b, d: a.rs imports b/mod.rs"),
+        "{found:?}"
+    );
+    assert!(found[0].contains("d/e.rs imports a/part.rs"), "{found:?}");
 }

@@ -68,6 +68,14 @@ fn import_circles_are_not_added() {
 }
 
 #[test]
+fn top_modules_form_no_import_circles() {
+    for (name, _) in known_circles::KNOWN {
+        let broken = circles::circles_of_modules(&sources(&format!("{name}/src")));
+        assert_none(&format!("import circles of modules of {name}"), &broken);
+    }
+}
+
+#[test]
 fn folders_stay_within_the_size_limit() {
     let mut all = Vec::new();
     for (name, _) in layout::CRATES {

@@ -107,19 +107,30 @@ impl Source {
         text
     }
 
-    /// Returns its re-exports from child modules: the name, and the child's module.
+    /// Returns its re-exports: the name, and the module that it comes from. Of child modules, private imports count as
+    /// well, because grandchildren can name them.
     pub(crate) fn exports(&self) -> Vec<(String, Vec<String>)> {
         let text = self.code.join("\n");
-        let mut all = Vec::new();
+        let mut paths = Vec::new();
         for (at, word) in text.match_indices("use self::") {
-            for path in tree(&text[at + word.len()..]) {
-                let (name, inside) = path.split_last().expect("a path has a last word");
-                let mut module = self.module();
-                module.extend_from_slice(inside);
-                all.push((name.clone(), module));
+            let base = self.module().into_iter();
+            let inside = tree(&text[at + word.len()..]).into_iter();
+            paths.extend(inside.map(|path| base.clone().chain(path).collect()));
+        }
+        for (at, word) in text.match_indices(" use ") {
+            let line = text[..at].rsplit('\n').next().unwrap_or_default();
+            let path = &text[at + word.len()..];
+            if line.trim_start().starts_with("pub") {
+                for (word, base) in [("crate::", Vec::new()), ("super::", self.module())] {
+                    let statement = path.split_inclusive(';').next().unwrap_or(path);
+                    if path.starts_with(word) {
+                        collect(statement, word, &base, &mut paths);
+                    }
+                }
             }
         }
-        all
+        let split = |mut path: Vec<String>| path.pop().map(|name| (name, path));
+        paths.into_iter().filter_map(split).collect()
     }
 }
 
