@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use super::authority;
 use super::credentials::changes;
 use super::lifecycle;
+use super::operator::current_metrics::StateReader;
 use super::state::concurrency::{InFlight, Limits, PARKED_PER_PRINCIPAL, Parking};
 use super::state::connection_checks::ConnectionChecks;
 use super::state::instance_history;
@@ -26,6 +27,7 @@ use crate::catalog::Catalog;
 use crate::credential::{Credential, CredentialRequest, CredentialResolver, Links};
 use crate::error::Result;
 use crate::limits::{CREDENTIAL_WAIT, INPUT_WAIT, MAX_LIST_STARTS, MAX_PARKED_CALLS};
+use crate::metrics::Metrics;
 use crate::pool::{Observer, Pool};
 use crate::router::Router;
 use crate::runtime::{LogBook, RuntimeBackend};
@@ -187,7 +189,7 @@ impl Builder {
                 told: conflict_log::ConflictLog::default(),
                 told_overrides: conflict_log::ConflictLog::default(),
                 logged: conflict_log::LoggedFacts::default(),
-                metrics: Arc::default(),
+                metrics: Arc::new(Metrics::new(Box::new(StateReader(weak.clone())))),
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,
                 install_with: self.install_with,

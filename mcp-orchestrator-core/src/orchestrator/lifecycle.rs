@@ -81,6 +81,5 @@ pub(super) async fn sweep_sessions(inner: Weak<Inner>) {
                 inner.end_session(&session);
             }
         }
-        inner.metrics.sessions(inner.sessions.len());
     }
 }

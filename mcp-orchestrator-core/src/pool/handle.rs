@@ -44,7 +44,9 @@ pub(crate) struct Handle {
     pub(crate) list_failure: ArcSwapOption<Error>,
     pub(crate) announcements: Announcements,
     /// `true` if the instance ran before and was reattached.
-    pub(super) joined: bool,
+    pub(crate) joined: bool,
+    /// Time that its start took.
+    pub(crate) start_time: Duration,
     /// When this handle was created: at the start of the instance, or when it was reattached.
     pub(crate) since: SystemTime,
     /// Resolves when the instance exits.
@@ -90,6 +92,7 @@ impl Handle {
             credential,
             link,
             joined,
+            start_time: start,
             since: SystemTime::now(),
             exited,
             exit: OnceLock::new(),

@@ -9,6 +9,7 @@ mod http_link;
 mod lifecycle;
 mod quota;
 mod reachability;
+mod server_state;
 mod slot;
 mod token_expiry;
 
@@ -31,6 +32,7 @@ use crate::credential::Credential;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ServerId;
 use crate::limits::MAX_REPLACEMENTS;
+use crate::metrics::ServerSeries;
 use crate::runtime::{LogLine, LogSource, Progress, RuntimeBackend, Scope, SpecDigest};
 use crate::seal::StateKey;
 use crate::server::{ServerSpec, StartMode, TokenChange};
@@ -90,6 +92,8 @@ pub(crate) struct Pool {
 pub(crate) struct Server {
     pub(crate) spec: ArcSwap<Spec>,
     slots: slot::Slots,
+    /// The metrics of its calls.
+    pub(crate) series: ServerSeries,
 }
 
 impl Server {
@@ -212,6 +216,7 @@ impl Pool {
                 None => Arc::new(Server {
                     spec: ArcSwap::new(new),
                     slots: slot::Slots::default(),
+                    series: ServerSeries::default(),
                 }),
             };
             after.insert(id, entry);

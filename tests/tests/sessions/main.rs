@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and its tasks end with its runtime"
 )]
 
+mod metrics;
 mod restarts;
 
 use std::time::Duration;

@@ -12,8 +12,10 @@ use super::reply_hooks::ReplyHooks;
 use crate::call::Reply;
 use crate::catalog::ItemKinds;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::GatewayId;
 use crate::jsonrpc::{Message, quote, span_of, text};
 use crate::limits::{MAX_NAME_LEN, MAX_URI_LEN};
+use crate::metrics::{GatewaySeries, MethodIndex};
 use crate::orchestrator::authority::AllowedBy;
 use crate::orchestrator::forward::ForwardedRequest;
 use crate::orchestrator::params::{ambiguous, empty, expect_request, missing, no_resource, params};
@@ -36,7 +38,7 @@ impl Inner {
             return Err(ambiguous(message));
         }
         let started = context.begun.unwrap_or_else(Instant::now);
-        let name = crate::metrics::method_label(message.method());
+        let name = MethodIndex::of(message.method());
         let span = tracing::debug_span!(
             "call",
             mcp.method = message.method(),
@@ -49,12 +51,21 @@ impl Inner {
         if let Err(error) = &reply {
             tracing::debug!(kind = ?error.kind(), %error, "a call failed");
         }
-        self.metrics.call(
-            name,
-            started.elapsed(),
-            reply.as_ref().err().map(Error::kind),
-        );
+        let (took, method) = (started.elapsed(), (name, context.era()));
+        match context.series.get() {
+            Some(series) => self.metrics.call(series, method, took, &reply),
+            None => {
+                let series = self.unrouted_series(&context.gateway);
+                self.metrics.call(&series, method, took, &reply);
+            }
+        }
         reply
+    }
+
+    /// Returns the metrics of calls that no server received.
+    pub(crate) fn unrouted_series(&self, gateway: &GatewayId) -> Arc<GatewaySeries> {
+        self.metrics
+            .unrouted(gateway, || self.router.gateways().contains(gateway))
     }
 
     pub(crate) async fn by_method(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::extensions::{keep_routed, merge};
 use crate::call::{Call, Reply, own};
@@ -11,11 +12,12 @@ use crate::catalog::Source;
 use crate::error::Result;
 use crate::jsonrpc::{Members, Message, response, text};
 use crate::limits::MAX_INSTRUCTIONS_LEN;
+use crate::metrics::MethodIndex;
 use crate::orchestrator::lists::MAX_LIST_TTL_MS;
 use crate::orchestrator::params::{missing, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
-use crate::protocol::{Era, meta, version};
+use crate::protocol::{Era, meta, method, version};
 use crate::router::ItemKind;
 use crate::session::declared;
 
@@ -25,6 +27,15 @@ impl Inner {
     /// Opens a session. If a server has not been seen before, waits briefly for its `initialize` result, because a
     /// client reads instructions only here. Capabilities that are still unknown afterwards are declared as possible.
     pub(crate) async fn initialize(self: &Arc<Self>, call: Call) -> Result<Reply> {
+        let (started, series) = (Instant::now(), self.unrouted_series(&call.gateway));
+        let reply = self.open_session(call).await;
+        let method = (MethodIndex::of(method::INITIALIZE), Era::Legacy);
+        self.metrics
+            .call(&series, method, started.elapsed(), &reply);
+        reply
+    }
+
+    async fn open_session(self: &Arc<Self>, call: Call) -> Result<Reply> {
         crate::orchestrator::params::expect_request(&call.message)?;
         let head = params(&call.message)?;
         let asked = head

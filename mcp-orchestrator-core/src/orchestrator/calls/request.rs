@@ -1,6 +1,6 @@
 //! A request of a client: its context, and its way to the server and back.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -104,6 +104,7 @@ impl Inner {
             grant: None,
             as_of: Some(self.rights.now()),
             begun: None,
+            series: OnceLock::new(),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::credential::{
 };
 use crate::error::Result;
 use crate::id::ServerId;
+use crate::metrics::Renewal;
 use crate::orchestrator::forward::timed_out;
 use crate::orchestrator::state::{Inner, Orchestrator};
 use crate::pool::{Handle, Pending};
@@ -204,13 +205,17 @@ impl Inner {
         };
         match self.resolver.resolve(request).await {
             // Needed if the resolver does not report changes.
-            Ok(Some(now)) => self.pool.credential_changed(&CredentialChange {
-                server: server.id.clone(),
-                owner: owner.clone(),
-                now: Some(now),
-            }),
+            Ok(Some(now)) => {
+                self.metrics.renewed(&server.id, Renewal::Renewed);
+                self.pool.credential_changed(&CredentialChange {
+                    server: server.id.clone(),
+                    owner: owner.clone(),
+                    now: Some(now),
+                });
+            }
             Ok(None) => {}
             Err(error) => {
+                self.metrics.renewed(&server.id, Renewal::Failed);
                 tracing::debug!(server = %server.id, %owner, %error, "a token that ends has no successor yet");
             }
         }

@@ -143,6 +143,10 @@ impl Inner {
     ) -> Result<(Reply, Arc<Handle>)> {
         let configured = self.configured(server)?;
         let spec = configured.spec.load_full();
+        context.series.get_or_init(|| {
+            let gateway = (!context.is_operator).then_some(&context.gateway);
+            configured.series.of(server, gateway)
+        });
         let counts = self.in_flight.enter(&context.principal.id, server)?;
         let limit = spec.server.limits.call_timeout;
         let deadline = context.begun.unwrap_or_else(Instant::now) + limit;

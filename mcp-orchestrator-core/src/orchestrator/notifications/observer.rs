@@ -9,6 +9,7 @@ use crate::call::ReplyItem;
 use crate::catalog::ListKey;
 use crate::credential::{InForce, Owner};
 use crate::error::Error;
+use crate::metrics::{EndCause, StartKind};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::list_fetches::FetchReason;
 use crate::pool::{Handle, Observer};
@@ -19,13 +20,19 @@ use crate::transport::{Hello, Party, Unsolicited};
 impl Observer for Inner {
     fn ready(&self, handle: &Arc<Handle>) {
         let Some(inner) = self.me() else { return };
-        self.metrics.started(handle.key.server());
+        let kind = match handle.joined {
+            true => StartKind::Reattached,
+            false => StartKind::Started,
+        };
+        self.metrics
+            .started(handle.key.server(), kind, handle.start_time);
         self.seen.started(&handle.key);
         inner.refresh(&ListKey::from(&handle.key), handle, FetchReason::Ready);
         inner.hear(handle);
     }
 
     fn failed(&self, key: &InstanceKey, output: Vec<LogLine>, error: &Error) {
+        self.metrics.start_failed(key.server());
         self.seen.failed(key, &error.to_string());
         self.logs.keep(key, output);
         let text = format!("did not start: {error}");
@@ -86,7 +93,8 @@ impl Observer for Inner {
     }
 
     fn gone(&self, key: &InstanceKey, reason: Option<&str>) {
-        self.metrics.ended(key.server(), reason.is_some());
+        let cause = reason.map_or(EndCause::Stopped, |_| EndCause::Exited);
+        self.metrics.ended(key.server(), cause);
         if let Some(reason) = reason {
             self.seen.failed(key, reason);
             self.logs

@@ -1,6 +1,6 @@
 //! Calls that an operator makes of a server itself, past the names and the choice of any gateway.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
@@ -9,9 +9,10 @@ use crate::auth::Principal;
 use crate::call::Reply;
 use crate::catalog::{Source, page};
 use crate::credential::CredentialRule;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::{Alias, GatewayId, ServerId};
 use crate::jsonrpc::{Message, text};
+use crate::metrics::MethodIndex;
 use crate::orchestrator::forward::ForwardedRequest;
 use crate::orchestrator::forward::start_progress::tell;
 use crate::orchestrator::params::expect_request;
@@ -70,8 +71,14 @@ impl Orchestrator {
     ) -> Result<Reply> {
         expect_request(&message)?;
         let inner = &self.inner;
+        let series = match inner.pool.server(server) {
+            Some(configured) => configured.series.of(server, None),
+            None => inner
+                .metrics
+                .unrouted(&GatewayId::default_gateway(), || false),
+        };
         let started = Instant::now();
-        let name = crate::metrics::method_label(message.method());
+        let name = MethodIndex::of(message.method());
         let (progress, words) = Progress::channel();
         let token = progress_token(&message).map(|(_, token)| token);
         let mut context = Context {
@@ -95,8 +102,10 @@ impl Orchestrator {
             Some(trail) => trail.follow(reply),
             None => reply,
         };
-        let failed = reply.as_ref().err().map(Error::kind);
-        inner.metrics.call(name, started.elapsed(), failed);
+        let method = (name, Era::Modern);
+        inner
+            .metrics
+            .call(&series, method, started.elapsed(), &reply);
         reply
     }
 }
@@ -121,6 +130,7 @@ impl Inner {
             grant: None,
             as_of: None,
             begun: None,
+            series: OnceLock::new(),
         }
     }
 

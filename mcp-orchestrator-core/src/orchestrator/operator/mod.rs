@@ -2,6 +2,7 @@
 
 mod call;
 mod connections;
+pub(super) mod current_metrics;
 mod describe;
 pub(super) mod explain;
 pub(super) mod instances;

@@ -1,6 +1,6 @@
 //! The caller, gateway and era of a call, for every step of its path.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -10,6 +10,7 @@ use super::audit_trail::Trail;
 use crate::auth::{Grant, Principal};
 use crate::credential::Credential;
 use crate::id::GatewayId;
+use crate::metrics::GatewaySeries;
 use crate::pool::{Caller, Spec};
 use crate::protocol::Era;
 use crate::runtime::{Progress, Scope};
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     /// When the call of a legacy session began. A timer polls such a call again after [`STREAM_AFTER`], so that its
     /// deadline needs no timer before. `None` for what lasts longer than its call.
     pub(crate) begun: Option<Instant>,
+    /// The metrics of the server that received the call.
+    pub(crate) series: OnceLock<Arc<GatewaySeries>>,
 }
 
 /// A call of a legacy session that takes longer is answered with a stream.
@@ -72,6 +75,7 @@ impl Context {
             grant: session.grant(),
             as_of: None,
             begun: None,
+            series: OnceLock::new(),
         }
     }
 
@@ -91,6 +95,7 @@ impl Context {
             grant: None,
             as_of: None,
             begun: None,
+            series: OnceLock::new(),
         }
     }
 

@@ -91,6 +91,11 @@ impl ParkedCalls {
         drop(open);
     }
 
+    /// Returns the number of parked calls.
+    pub(crate) fn len(&self) -> usize {
+        self.open.lock().as_ref().map_or(0, HashMap::len)
+    }
+
     pub(crate) fn insert(&self, id: String, call: ParkedCall) {
         let mut open = self.open.lock();
         let refused = match &mut *open {
