@@ -79,6 +79,7 @@
 // Tier 0: vocabulary.
 mod backoff;
 mod challenge;
+mod collections;
 mod connect;
 pub mod error;
 pub mod files;

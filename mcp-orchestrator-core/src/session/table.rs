@@ -1,14 +1,11 @@
 //! All sessions, in shards so that lookups do not share one lock.
 
-mod ended;
-
 use std::hash::BuildHasher as _;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use self::ended::EndedSessions;
 use super::sealed_id::{IdKey, SealedSession, id_key};
 use super::streams::Streams;
 use super::{EventBytes, Session};
@@ -17,10 +14,13 @@ use foldhash::fast::RandomState;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::auth::Principal;
+use crate::collections::{BoundedSet, Sharded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{GatewayId, PrincipalId, SessionId};
+use crate::limits::MAX_ENDED_SESSIONS;
 use crate::transport::Party;
 
+/// Number of shards of the sessions.
 const SHARDS: usize = 32;
 /// `Retry-After` of a principal that has too many sessions.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ pub(crate) enum Adopted {
 /// All sessions.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    shards: [Shard; SHARDS],
+    shards: Sharded<Shard, SHARDS>,
     hasher: RandomState,
     count: AtomicUsize,
     limit: usize,
@@ -54,14 +54,16 @@ pub(crate) struct Sessions {
     next_party: AtomicU64,
     /// Identifies this process in the ids of its sessions.
     process: u64,
-    ended: Mutex<EndedSessions>,
+    /// Continued sessions that ended here. Without this record, such a session would continue once more, because its id
+    /// stays valid.
+    ended: Mutex<BoundedSet<IdKey, MAX_ENDED_SESSIONS>>,
     parties: RwLock<HashMap<Party, Weak<Session>>>,
 }
 
 impl Sessions {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            shards: std::array::from_fn(|_| RwLock::default()),
+            shards: Sharded::default(),
             hasher: RandomState::default(),
             count: AtomicUsize::new(0),
             limit,
@@ -102,8 +104,7 @@ impl Sessions {
     }
 
     fn shard(&self, id: &IdKey) -> &Shard {
-        let hash = self.hasher.hash_one(id);
-        &self.shards[usize::try_from(hash % SHARDS as u64).unwrap_or_default()]
+        self.shards.of_hash(self.hasher.hash_one(id))
     }
 
     /// Returns a number that no other caller has.
@@ -216,10 +217,7 @@ impl Sessions {
     /// Refuses the id of a session that another process opened from now on. Returns `false` if it is refused already.
     pub(crate) fn refuse(&self, id: &SessionId) -> bool {
         let Some(key) = id_key(id) else { return false };
-        let mut ended = self.ended.lock();
-        let is_new = !ended.contains(&key);
-        ended.add(key);
-        is_new
+        self.ended.lock().insert(key)
     }
 
     /// Returns the session if it is in the table and belongs to this principal and gateway.
@@ -247,7 +245,7 @@ impl Sessions {
         let removed = self.shard(&key).write().remove(&key);
         if let Some(session) = &removed {
             if session.opened_by != self.process {
-                ended.add(key);
+                ended.insert(key);
             }
             drop(ended);
             self.count.fetch_sub(1, Ordering::AcqRel);

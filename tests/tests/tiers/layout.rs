@@ -18,6 +18,7 @@ const ROWS: &[Row] = &[
     // 0: vocabulary
     ("backoff", 0, Common),
     ("challenge", 0, Common),
+    ("collections", 0, Common),
     ("connect", 0, Common),
     ("error", 0, Common),
     ("files", 0, Common),

@@ -8,8 +8,9 @@ use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 
 use crate::auth::Principal;
+use crate::collections::Sharded;
 
-/// Number of independently locked shards; callers on different shards do not contend.
+/// Number of shards of the tokens.
 const SHARDS: usize = 16;
 
 /// What a verified token says.
@@ -30,9 +31,12 @@ pub(super) fn hash(token: &str) -> TokenHash {
 
 /// A bounded set of verified tokens. When the young half is full it replaces the old half, so the least recently used
 /// tokens are dropped.
+///
+/// The cache of credentials drops what expires first, which costs a scan of a shard. Here each new token may cause a
+/// drop, and a caller with many valid tokens must not make it slow.
 #[derive(Debug)]
 pub(super) struct Remembered {
-    shards: [Mutex<Halves>; SHARDS],
+    shards: Sharded<Mutex<Halves>, SHARDS>,
     half: usize,
 }
 
@@ -47,7 +51,7 @@ struct Halves {
 impl Remembered {
     pub(super) fn new(most: usize) -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: Sharded::default(),
             half: (most / SHARDS / 2).max(1),
         }
     }
@@ -81,7 +85,7 @@ impl Remembered {
 
     /// Forgets all tokens, as required when a key is removed.
     pub(super) fn forget(&self) {
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             let mut shard = shard.lock();
             shard.young.clear();
             shard.old.clear();
@@ -97,8 +101,7 @@ impl Remembered {
     }
 
     fn shard(&self, token: &TokenHash) -> MutexGuard<'_, Halves> {
-        let shard = &self.shards[usize::from(token[0]) % SHARDS];
-        shard.lock()
+        self.shards.of_hash(token[0].into()).lock()
     }
 }
 

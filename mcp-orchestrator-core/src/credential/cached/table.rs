@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::entry::Entry;
 use super::key::Key;
+use crate::collections::Sharded;
 use crate::credential::CredentialRequest;
 
 const SHARDS: usize = 16;
@@ -18,7 +19,7 @@ const SHARDS: usize = 16;
 /// evict each other but are never confused.
 pub(super) struct Table {
     hasher: RandomState,
-    shards: [RwLock<HashMap<u64, Arc<Entry>>>; SHARDS],
+    shards: Sharded<RwLock<HashMap<u64, Arc<Entry>>>, SHARDS>,
     shard_entries: usize,
 }
 
@@ -26,7 +27,7 @@ impl Table {
     pub(super) fn new(entries: usize) -> Self {
         Self {
             hasher: RandomState::new(),
-            shards: Default::default(),
+            shards: Sharded::default(),
             shard_entries: entries.div_ceil(SHARDS).max(1),
         }
     }
@@ -42,7 +43,7 @@ impl Table {
         if let Some(entry) = self.find_hashed(hash, request) {
             return entry;
         }
-        let mut shard = self.shard(hash).write();
+        let mut shard = self.shards.of_hash(hash).write();
         match shard.get(&hash) {
             // Another task created the entry in the meantime.
             Some(entry) if entry.key.is_of(request) => return Arc::clone(entry),
@@ -56,27 +57,18 @@ impl Table {
 
     /// Drops the entries for which `which` returns `true`.
     pub(super) fn forget(&self, which: impl Fn(&Key) -> bool) {
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             let mut shard = shard.write();
             shard.retain(|_, entry| !which(&entry.key));
         }
     }
 
     fn find_hashed(&self, hash: u64, request: &CredentialRequest<'_>) -> Option<Arc<Entry>> {
-        let shard = self.shard(hash).read();
+        let shard = self.shards.of_hash(hash).read();
         shard
             .get(&hash)
             .filter(|entry| entry.key.is_of(request))
             .cloned()
-    }
-
-    fn shard(&self, hash: u64) -> &RwLock<HashMap<u64, Arc<Entry>>> {
-        // The remainder is less than the number of shards.
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a remainder of 16 fits everywhere"
-        )]
-        &self.shards[(hash % SHARDS as u64) as usize]
     }
 
     fn hash(&self, request: &CredentialRequest<'_>) -> u64 {

@@ -13,11 +13,12 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::call::Reply;
+use crate::collections::Sharded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PrincipalId, ServerId};
 use crate::limits::MAX_PARKED_CALLS_PER_PRINCIPAL;
 
-/// Number of shards. Each has its own lock, so that callers rarely wait for each other.
+/// Number of shards of the counts.
 const SHARDS: usize = 16;
 /// `Retry-After` of a refused call. Calls in flight usually end within this time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -199,14 +200,14 @@ impl Parking {
 /// Counts per key.
 #[derive(Debug)]
 struct Counts<K> {
-    shards: [Mutex<HashMap<K, usize, RandomState>>; SHARDS],
+    shards: Sharded<Mutex<HashMap<K, usize, RandomState>>, SHARDS>,
     hasher: RandomState,
 }
 
 impl<K> Default for Counts<K> {
     fn default() -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: Sharded::default(),
             hasher: RandomState::default(),
         }
     }
@@ -241,9 +242,7 @@ impl<K: Hash + Eq + Clone> Counts<K> {
     }
 
     fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, usize, RandomState>> {
-        let hash = self.hasher.hash_one(key);
-        let shard = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        self.shards[shard].lock()
+        self.shards.of_hash(self.hasher.hash_one(key)).lock()
     }
 }
 

@@ -6,11 +6,14 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use parking_lot::Mutex;
 
+use crate::collections::BoundedSet;
 use crate::id::{GatewayId, PrincipalId};
 use crate::limits::MAX_LOGGED_CONFLICTS;
 use crate::router::Conflict;
 
 /// Conflicts that were already logged, so that each is logged once. Bounded: the oldest entry is dropped first.
+///
+/// Not a [`BoundedSet`]: an entry is replaced when the conflicts of its gateway and principal change.
 #[derive(Debug, Default)]
 pub(crate) struct ConflictLog(Mutex<VecDeque<Entry>>);
 
@@ -75,20 +78,12 @@ impl ConflictLog {
 
 /// Facts that were already logged, by a hash. Bounded: the oldest one is dropped first.
 #[derive(Debug, Default)]
-pub(crate) struct LoggedFacts(Mutex<VecDeque<u64>>);
+pub(crate) struct LoggedFacts(Mutex<BoundedSet<u64, MAX_LOGGED_CONFLICTS>>);
 
 impl LoggedFacts {
     /// Records a fact and returns `true` if it was not logged before.
     pub(crate) fn is_new(&self, fact: &impl std::hash::Hash) -> bool {
         let hash = FixedState::default().hash_one(fact);
-        let mut logged = self.0.lock();
-        if logged.contains(&hash) {
-            return false;
-        }
-        logged.push_back(hash);
-        if logged.len() > MAX_LOGGED_CONFLICTS {
-            logged.pop_front();
-        }
-        true
+        self.0.lock().insert(hash)
     }
 }
