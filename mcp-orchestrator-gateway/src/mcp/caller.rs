@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::response::Response;
-use http::Uri;
-use http::request::Parts;
 use mcp_orchestrator_core::auth::{Authenticated, Principal};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
@@ -21,21 +19,6 @@ impl Gate {
     pub(crate) async fn who(&self, gateway: &GatewayId, head: &Head<'_>) -> Result<Authenticated> {
         let found = self.authenticator.authenticate(head).await?;
         self.known(gateway, head, found)
-    }
-
-    /// Like [`who`](Self::who), for a request to another path: authenticates it as if it was sent to the gateway. A token
-    /// may be valid for only one of several gateways.
-    pub(crate) async fn who_at(&self, gateway: &GatewayId, parts: &Parts) -> Result<Authenticated> {
-        let mut parts = parts.clone();
-        let path = if *gateway == self.default {
-            "/mcp".to_owned()
-        } else {
-            format!("/mcp/{gateway}")
-        };
-        let mut uri = parts.uri.into_parts();
-        uri.path_and_query = path.parse().ok();
-        parts.uri = Uri::from_parts(uri).unwrap_or_default();
-        self.who(gateway, &Head::of(&parts)).await
     }
 
     /// Authenticates an admitted request again, with the current authenticators, which a reload may have replaced.

@@ -9,6 +9,8 @@ use mcp_orchestrator_core::{ErrorKind, Result};
 
 use super::name;
 use crate::mcp::handler::Gate;
+use crate::request::head::Head;
+use crate::request::readdress::to_gateway;
 
 /// The version of every entry, which is also that of the gateway's `serverInfo`.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -68,7 +70,10 @@ pub(super) async fn one(
     parts: &Parts,
     (gateway, url): (&GatewayId, &PublicUrl),
 ) -> Result<Entry> {
-    let described = match gate.who_at(gateway, parts).await {
+    let described = match gate
+        .who(gateway, &Head::of(&to_gateway(parts, gateway)))
+        .await
+    {
         Ok(who) => {
             let view = gate.orchestrator.view(&who.principal, gateway);
             let servers = view.iter().flat_map(|view| &view.entries);

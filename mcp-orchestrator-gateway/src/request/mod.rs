@@ -5,4 +5,5 @@ pub(crate) mod cors;
 pub(crate) mod forwarded;
 pub(crate) mod head;
 pub(crate) mod protected_resource;
+pub(crate) mod readdress;
 pub(crate) mod validate;

@@ -109,8 +109,7 @@ impl VisibleItems {
     ) -> Result<(&ViewEntry, Cow<'a, str>), Why> {
         let entries = &self.view.entries;
         let known = target.known;
-        // The entry, and the tool's own name if it was renamed.
-        let (mut shown, mut hidden): (Option<(usize, Option<&String>)>, Option<_>) = (None, None);
+        let mut first = First::default();
         let mut other_name = None;
         let mut holder = |server: &ServerId, lists: &ListsBy<'_>| {
             for at in self.by_server.get(server).into_iter().flatten() {
@@ -119,31 +118,19 @@ impl VisibleItems {
                     other_name = other_name.or_else(|| lists(&entry.credential).then_some(entry));
                     continue;
                 }
-                let hints = || known.hints(principal, entry, name);
-                let best = if entry.shows(kind, name, hints) {
-                    &mut shown
-                } else {
-                    &mut hidden
-                };
-                if best.is_none_or(|(best, _)| *at < best) && lists(&entry.credential) {
-                    *best = Some((*at, None));
-                }
+                let is_shown = entry.shows(kind, name, || known.hints(principal, entry, name));
+                first.offer((*at, None), is_shown, || lists(&entry.credential));
             }
         };
         known.holders(principal, kind, name, &mut holder);
         let renamed = (kind == ItemKind::Tool).then(|| self.renamed.get(name));
         for (at, own) in renamed.flatten().into_iter().flatten() {
             let entry = &entries[*at];
-            let best = if entry.shows(kind, own, || known.hints(principal, entry, own)) {
-                &mut shown
-            } else {
-                &mut hidden
-            };
-            if best.is_none_or(|(best, _)| *at < best) && known.lists(principal, entry, kind, own) {
-                *best = Some((*at, Some(own)));
-            }
+            let is_shown = entry.shows(kind, own, || known.hints(principal, entry, own));
+            let lists = || known.lists(principal, entry, kind, own);
+            first.offer((*at, Some(own)), is_shown, lists);
         }
-        match (shown.or(hidden), other_name) {
+        match (first.shown.or(first.hidden), other_name) {
             (Some((at, own)), _) => {
                 let own = own.map_or(Cow::Borrowed(name), |own| Cow::Owned(own.clone()));
                 Ok((&entries[at], own))
@@ -217,6 +204,30 @@ impl VisibleItems {
                 Err("several servers of the gateway have resources, and none lists it")
             }
             Some((claim, entry)) => Ok((Some(claim), entry)),
+        }
+    }
+}
+
+/// The first entry that shows an item, and the first that has it but does not show it.
+#[derive(Default)]
+struct First<'a> {
+    shown: Option<Candidate<'a>>,
+    hidden: Option<Candidate<'a>>,
+}
+
+/// The place of an entry, and the tool's own name if it was renamed.
+type Candidate<'a> = (usize, Option<&'a String>);
+
+impl<'a> First<'a> {
+    /// Takes a candidate that comes before the present one and lists the item.
+    fn offer(&mut self, candidate: Candidate<'a>, is_shown: bool, lists: impl FnOnce() -> bool) {
+        let best = if is_shown {
+            &mut self.shown
+        } else {
+            &mut self.hidden
+        };
+        if best.is_none_or(|(best, _)| candidate.0 < best) && lists() {
+            *best = Some(candidate);
         }
     }
 }

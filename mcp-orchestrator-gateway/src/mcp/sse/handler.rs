@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{HOST, ORIGIN};
+use http::header::ORIGIN;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{Method, StatusCode};
 use mcp_orchestrator_core::auth::PublicUrl;
 use mcp_orchestrator_core::call::{Call, CallEra, Notify};
 use mcp_orchestrator_core::id::GatewayId;
@@ -21,6 +21,7 @@ use crate::mcp::handler::Gate;
 use crate::mcp::invalid::not_a_message;
 use crate::mcp::{bodies, respond};
 use crate::request::head::Head;
+use crate::request::readdress::to_gateway;
 use crate::request::{cors, protected_resource, validate};
 
 /// The address that takes messages, without the name of their stream.
@@ -42,7 +43,7 @@ impl Gate {
     }
 
     async fn open(&self, gateway: &GatewayId, parts: &Parts) -> Result<Response> {
-        let asked = as_mcp(parts, gateway);
+        let asked = to_gateway(parts, gateway);
         let who = self.who(gateway, &Head::of(&asked)).await?;
         if !validate::accepts(parts, "text/event-stream") {
             return Ok(errors::status(StatusCode::NOT_ACCEPTABLE));
@@ -92,7 +93,7 @@ impl Gate {
             .map_or(&self.default, |channel| &channel.gateway);
         let mut seen = self.admission.count();
         let mut who = self
-            .who(gateway, &Head::of(&as_mcp(parts, gateway)))
+            .who(gateway, &Head::of(&to_gateway(parts, gateway)))
             .await?;
         let channel = channel
             .filter(|channel| channel.principal.id == who.principal.id)
@@ -111,13 +112,13 @@ impl Gate {
             who = self
                 .who_now(
                     &channel.gateway,
-                    &Head::of(&as_mcp(parts, &channel.gateway)),
+                    &Head::of(&to_gateway(parts, &channel.gateway)),
                 )
                 .await?;
         }
         let message = Message::parse(validate::strip_mark(body)).map_err(not_a_message)?;
         let session = channel.session();
-        let sent = self.sent(&channel, as_mcp(parts, &channel.gateway), &who, seen);
+        let sent = self.sent(&channel, to_gateway(parts, &channel.gateway), &who, seen);
         if let Some(session) = &session {
             sent.bind(session);
         }
@@ -155,19 +156,4 @@ impl Gate {
         cors::allow(parts.headers.get(ORIGIN), &mut response);
         response
     }
-}
-
-/// The same request to the gateway's own address: a token may be for that alone.
-fn as_mcp(parts: &Parts, gateway: &GatewayId) -> Parts {
-    let mut asked = parts.clone();
-    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-    if let Some(host) = authority.and_then(|host| HeaderValue::from_str(host).ok()) {
-        asked.headers.entry(HOST).or_insert(host);
-    }
-    let path = match *gateway == GatewayId::default_gateway() {
-        true => "/mcp".to_owned(),
-        false => format!("/mcp/{gateway}"),
-    };
-    asked.uri = Uri::try_from(path).unwrap_or_else(|_| parts.uri.clone());
-    asked
 }
