@@ -8,10 +8,10 @@
     reason = "a test fails by panicking, its tasks end with its runtime, and what was measured is said"
 )]
 
-#[path = "../../../mcp-orchestrator-core/tests/kubernetes_reach/cluster.rs"]
+#[path = "../../../mcp-orchestrator-core/tests/integration/kubernetes/cluster.rs"]
 mod cluster;
 #[allow(dead_code, reason = "another suite uses more of it")]
-#[path = "../../../mcp-orchestrator-core/tests/kubernetes_reach/proxy.rs"]
+#[path = "../../../mcp-orchestrator-core/tests/integration/kubernetes/proxy.rs"]
 mod proxy;
 
 /// The same allocator as the gateway's, so that memory measured here is what the gateway would use.
