@@ -1,15 +1,11 @@
 //! The command line against a gateway that it runs itself.
 
-mod children;
-mod first_hour;
-mod inspect;
-mod support;
-
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use support::{CANARY, Site};
+
+use crate::support::{self, CANARY, Site};
 
 #[test]
 fn running_gateway_is_shown_and_called() {

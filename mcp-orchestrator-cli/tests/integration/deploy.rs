@@ -4,9 +4,6 @@
     reason = "a test ends where its ground does not hold"
 )]
 
-#[expect(dead_code, reason = "the other suite uses the rest")]
-mod support;
-
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -14,8 +11,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use support::Site;
 use tempfile::TempDir;
+
+use crate::support::{self, Site};
 
 #[test]
 fn purge_asks_first_and_removes_only_its_own_files() {
