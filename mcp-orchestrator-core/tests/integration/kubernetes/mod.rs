@@ -15,7 +15,10 @@ mod forward;
 mod joined;
 mod lease;
 mod pods;
-#[allow(dead_code, reason = "the tests of the product in a cluster use more of it")]
+#[allow(
+    dead_code,
+    reason = "the tests of the product in a cluster use more of it"
+)]
 mod proxy;
 mod renewed;
 mod secrets;
