@@ -220,7 +220,8 @@ pub struct Reply {
 }
 
 enum Items {
-    One(Option<Message>),
+    /// In a box: each step on the way back moves the reply, and a message is large.
+    One(Option<Box<Message>>),
     Many(BoxStream<'static, ReplyItem>),
     /// Items with their event ids. Some may be missing if the client reads slowly.
     Placed(BoxStream<'static, (EventId, ReplyItem)>),
@@ -228,12 +229,12 @@ enum Items {
 
 impl Reply {
     /// A reply that consists of its response only.
-    pub fn ready(response: Message) -> Self {
+    pub fn ready(response: impl Into<Box<Message>>) -> Self {
         Self {
             session: None,
             after: None,
             primed: false,
-            items: Items::One(Some(response)),
+            items: Items::One(Some(response.into())),
         }
     }
 
@@ -265,7 +266,7 @@ impl Reply {
     ///
     /// # Errors
     /// The unchanged reply if it is a stream.
-    pub fn into_ready(self) -> Result<Message, Self> {
+    pub fn into_ready(self) -> Result<Box<Message>, Self> {
         match self.items {
             Items::One(Some(message)) => Ok(message),
             items => Err(Self {
@@ -307,7 +308,10 @@ impl Stream for Reply {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ReplyItem>> {
         match &mut self.items {
-            Items::One(message) => Poll::Ready(message.take().map(ReplyItem::Response)),
+            Items::One(message) => {
+                let response = message.take().map(|message| ReplyItem::Response(*message));
+                Poll::Ready(response)
+            }
             Items::Many(stream) => stream.as_mut().poll_next(cx),
             Items::Placed(stream) => {
                 let Some((place, item)) = std::task::ready!(stream.as_mut().poll_next(cx)) else {

@@ -1,9 +1,9 @@
 //! Which servers have tools that require arguments in headers (`x-mcp-header`).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use foldhash::HashMap;
 
 use crate::id::ServerId;
 

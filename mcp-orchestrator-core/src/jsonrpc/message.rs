@@ -162,22 +162,32 @@ impl Message {
     /// Returns the message with another id, given as JSON.
     #[must_use]
     pub fn with_id(&self, id: &[u8]) -> Self {
+        let mut message = self.clone();
+        message.set_id(id);
+        message
+    }
+
+    /// Replaces the id by this JSON. Changes nothing if the message is a notification.
+    pub fn set_id(&mut self, id: &[u8]) {
         if let Some(span) = self.id_span() {
-            return self.with_id_at(span, id);
+            self.set_id_at(&span, id);
+            return;
         }
         if self.kind() != Kind::Error {
-            return self.clone();
+            return;
         }
         // An error without an id.
         let start = self.bytes.iter().position(|b| *b == b'{').unwrap_or(0);
         let id = String::from_utf8_lossy(id);
         let mut splice = Splice::new();
         splice.insert_member(&self.bytes, &(start..self.bytes.len()), "id", &id);
-        Self::parse(splice.apply(&self.bytes)).unwrap_or_else(|_| self.clone())
+        if let Ok(message) = Self::parse(splice.apply(&self.bytes)) {
+            *self = message;
+        }
     }
 
     /// Every response to a caller gets an id this way, so it does without a [`Splice`].
-    fn with_id_at(&self, span: Span, id: &[u8]) -> Self {
+    fn set_id_at(&mut self, span: &Span, id: &[u8]) {
         let mut bytes = BytesMut::with_capacity(self.bytes.len() - span.len() + id.len());
         bytes.extend_from_slice(&self.bytes[..span.start]);
         bytes.extend_from_slice(id);
@@ -194,19 +204,15 @@ impl Message {
             span.map_or_else(Place::default, Place::new)
         };
         let old = self.envelope;
-        Self {
-            bytes: bytes.freeze(),
-            method: self.method.clone(),
-            envelope: Envelope {
-                id: Place::new(span.start..span.start + id.len()),
-                method: moved(old.method),
-                body: moved(old.body),
-                name: moved(old.name),
-                meta: moved(old.meta),
-                ..old
-            },
-            share: self.share.clone(),
-        }
+        self.envelope = Envelope {
+            id: Place::new(span.start..span.start + id.len()),
+            method: moved(old.method),
+            body: moved(old.body),
+            name: moved(old.name),
+            meta: moved(old.meta),
+            ..old
+        };
+        self.bytes = bytes.freeze();
     }
 
     fn text(&self, place: Place) -> Option<&str> {

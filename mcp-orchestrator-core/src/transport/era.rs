@@ -105,7 +105,7 @@ pub(super) fn reply(reply: Reply, from: Era, to: Era, method: &str) -> Reply {
     let cached = is_cached(method);
     let reading = method == method::RESOURCES_READ;
     match reply.into_ready() {
-        Ok(response) => Reply::ready(answer(response, to, cached, reading)),
+        Ok(response) => Reply::ready(answer(*response, to, cached, reading)),
         Err(stream) => Reply::stream(
             stream
                 .map(move |item| translate(item, to, cached, reading))

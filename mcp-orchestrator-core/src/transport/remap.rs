@@ -39,7 +39,10 @@ impl Remap {
     /// Returns the reply with the caller's id and progress token.
     pub(super) fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
-            Ok(response) => Reply::ready(response.with_id(&self.id)),
+            Ok(mut response) => {
+                response.set_id(&self.id);
+                Reply::ready(response)
+            }
             Err(stream) => {
                 let items = stream.filter_map(move |item| std::future::ready(self.item(item)));
                 Reply::stream(items.boxed())
@@ -49,7 +52,10 @@ impl Remap {
 
     fn item(&self, item: ReplyItem) -> Option<ReplyItem> {
         Some(match item {
-            ReplyItem::Response(response) => ReplyItem::Response(response.with_id(&self.id)),
+            ReplyItem::Response(mut response) => {
+                response.set_id(&self.id);
+                ReplyItem::Response(response)
+            }
             ReplyItem::Notification(message) if message.method() == method::PROGRESS => {
                 ReplyItem::Notification(self.progress(&message)?)
             }

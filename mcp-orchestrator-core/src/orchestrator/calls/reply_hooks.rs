@@ -63,7 +63,7 @@ impl ReplyHooks {
     /// Returns the reply with its task ids sealed.
     pub(crate) fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
-            Ok(response) => Reply::ready(self.message(response)),
+            Ok(response) => Reply::ready(self.message(*response)),
             Err(stream) => {
                 let items = stream.filter_map(move |item| std::future::ready(self.item(item)));
                 Reply::stream(items.boxed())

@@ -44,7 +44,7 @@ impl Inner {
         }
         let reply = match reply.into_ready() {
             Ok(response) if !requires_input(&response) => return Reply::ready(response),
-            Ok(response) => stream::iter([ReplyItem::Response(response)]).boxed(),
+            Ok(response) => stream::iter([ReplyItem::Response(*response)]).boxed(),
             Err(stream) => stream.boxed(),
         };
         let call = InputCall {

@@ -125,7 +125,7 @@ impl Inner {
     ) -> Reply {
         let rest = match reply.into_ready() {
             Ok(response) if response.kind() != Kind::Error => return Reply::ready(response),
-            Ok(error) => return reply_of(self.url_elicitation(context, message, error)),
+            Ok(error) => return reply_of(self.url_elicitation(context, message, *error)),
             Err(rest) => rest,
         };
         let token = progress_token(message).map(|(_, token)| token);

@@ -241,7 +241,7 @@ impl Answered {
     /// Returns the reply with the id that the caller uses.
     fn reply(self, reply: Reply) -> Reply {
         match reply.into_ready() {
-            Ok(response) => Reply::ready(self.response(response)),
+            Ok(response) => Reply::ready(self.response(*response)),
             Err(stream) => {
                 let items = stream.filter_map(move |item| std::future::ready(self.item(item)));
                 Reply::stream(items.boxed())

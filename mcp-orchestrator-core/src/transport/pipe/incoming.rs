@@ -158,7 +158,7 @@ impl Incoming {
 
     fn message(&mut self, message: Message) {
         match message.kind() {
-            Kind::Response | Kind::Error => self.response(&message),
+            Kind::Response | Kind::Error => self.response(message),
             Kind::Notification => self.notification(message),
             Kind::Request => self.request(message),
         }
@@ -181,7 +181,7 @@ impl Incoming {
         }
     }
 
-    fn response(&self, message: &Message) {
+    fn response(&self, message: Message) {
         let Some(id) = message.id().and_then(whole_number) else {
             if let Some(error) = message.body() {
                 let text = format!(

@@ -358,7 +358,7 @@ impl Drop for Guard {
 /// The items of one call, ending with its response.
 struct Items {
     items: mpsc::Receiver<ReplyItem>,
-    response: Option<oneshot::Receiver<Result<Message>>>,
+    response: Option<oneshot::Receiver<Result<Box<Message>>>>,
     guard: Guard,
 }
 
@@ -379,7 +379,7 @@ impl Stream for Items {
         self.guard.armed = false;
         let gone = || Err(self.guard.shared.gone());
         Poll::Ready(Some(match response.unwrap_or_else(|_| gone()) {
-            Ok(message) => ReplyItem::Response(message),
+            Ok(message) => ReplyItem::Response(*message),
             Err(error) => ReplyItem::Failed(error),
         }))
     }

@@ -15,11 +15,11 @@ use crate::transport::Party;
 /// What a caller receives first.
 pub(super) enum First {
     /// The response; most calls receive nothing else.
-    Response(Result<Message>),
+    Response(Result<Box<Message>>),
     /// Another message before the response.
     Stream {
         items: mpsc::Receiver<ReplyItem>,
-        response: oneshot::Receiver<Result<Message>>,
+        response: oneshot::Receiver<Result<Box<Message>>>,
     },
 }
 
@@ -37,7 +37,7 @@ enum State {
     Waiting(oneshot::Sender<First>),
     Streaming {
         items: mpsc::Sender<ReplyItem>,
-        response: oneshot::Sender<Result<Message>>,
+        response: oneshot::Sender<Result<Box<Message>>>,
     },
 }
 
@@ -133,11 +133,12 @@ impl Pending {
     }
 
     /// Delivers a response under the caller's own id. Returns `false` if no caller waits for it.
-    pub(super) fn respond(&self, id: u64, response: &Message) -> bool {
+    pub(super) fn respond(&self, id: u64, response: Message) -> bool {
         let Some(entry) = self.inner.lock().entries.remove(&id) else {
             return false;
         };
-        let response = response.with_id(&entry.client_id);
+        let mut response = Box::new(response);
+        response.set_id(&entry.client_id);
         entry.finish(Ok(response));
         true
     }
@@ -232,7 +233,7 @@ impl Entry {
         pushed
     }
 
-    fn finish(self, response: Result<Message>) {
+    fn finish(self, response: Result<Box<Message>>) {
         // A caller that has left needs no response.
         match self.state {
             State::Waiting(first) => drop(first.send(First::Response(response))),

@@ -72,7 +72,7 @@ impl Http {
         if status.is_success() && exchange.is_events() {
             let events = Events::of_call(Arc::clone(self), exchange, conversation.cloned(), own);
             return Ok(match Box::pin(events.into_reply()).await?.into_ready() {
-                Ok(message) => answered(Vec::new(), message),
+                Ok(message) => answered(Vec::new(), *message),
                 Err(stream) => Answer::Reply(stream),
             });
         }
