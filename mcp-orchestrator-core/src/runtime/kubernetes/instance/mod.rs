@@ -1,5 +1,6 @@
 //! The lifecycle of an instance: starting, stopping, repairing and deleting its objects.
 
+mod accepting;
 pub(crate) mod apply;
 mod dependents;
 mod describe;

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
+use super::accepting::accepts;
 use super::apply::Applied;
 use super::event_queue::EventReason;
 use super::tracked::{PodLog, TrackedInstance};
@@ -19,7 +20,7 @@ use crate::runtime::kubernetes::io::port_forward::connect_to;
 use crate::runtime::kubernetes::names::{CONTAINER, FAILURE};
 use crate::runtime::kubernetes::observe::diagnose;
 use crate::runtime::kubernetes::observe::objects::ObservedPod;
-use crate::runtime::kubernetes::observe::status::{Failure, InstanceState, state_of};
+use crate::runtime::kubernetes::observe::status::{Failure, InstanceState, OPENING, state_of};
 use crate::runtime::kubernetes::observe::store::View;
 use crate::runtime::kubernetes::render::port_of;
 use crate::runtime::kubernetes::shared::Shared;
@@ -74,7 +75,7 @@ impl Shared {
                 self.book.begin(key);
             }
             tracked.set_launch(launch);
-            let Some(pod) = self.ready(tracked, applied, progress).await? else {
+            let Some(pod) = self.ready(tracked, launch, applied, progress).await? else {
                 continue;
             };
             match self.hand_out(tracked, launch, &pod).await {
@@ -84,7 +85,7 @@ impl Shared {
                         return Err(error);
                     }
                     if applied == Applied::Started {
-                        let failed = self.ready(tracked, applied, progress).await;
+                        let failed = self.ready(tracked, launch, applied, progress).await;
                         failed?;
                     }
                 }
@@ -131,6 +132,7 @@ impl Shared {
     async fn ready(
         self: &Arc<Self>,
         tracked: &TrackedInstance,
+        launch: &LaunchSpec,
         applied: Applied,
         progress: &Progress,
     ) -> Result<Option<Arc<ObservedPod>>> {
@@ -146,6 +148,14 @@ impl Shared {
             match state_of(&view) {
                 InstanceState::Ready(pod) => return Ok(Some(pod)),
                 InstanceState::Waiting(reason) => progress.report(&reason),
+                InstanceState::Opening(pod) => {
+                    progress.report(OPENING);
+                    tokio::select! {
+                        () = accepts(&self.access, launch, &pod) => return Ok(Some(pod)),
+                        // Never fails: the store holds the sender.
+                        _ = changes.changed() => continue,
+                    }
+                }
                 InstanceState::Failed(failure) => {
                     return Err(self.fail_start(tracked, &failure).await);
                 }

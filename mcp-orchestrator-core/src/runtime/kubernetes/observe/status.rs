@@ -20,11 +20,16 @@ pub(crate) enum InstanceState {
     Stopping,
     /// Starting, with what it waits for.
     Waiting(String),
+    /// The program runs, and the kubelet has not reported that it accepts connections.
+    Opening(Arc<ObservedPod>),
     /// Accepts connections.
     Ready(Arc<ObservedPod>),
     /// Cannot run; waiting does not help.
     Failed(Failure),
 }
+
+/// What a start waits for while the program runs.
+pub(crate) const OPENING: &str = "waiting for the server to accept connections";
 
 /// Why an instance cannot run.
 #[derive(Clone, Debug)]
@@ -69,7 +74,7 @@ fn of_pod(view: &View, pod: &Arc<ObservedPod>) -> InstanceState {
         return InstanceState::Ready(Arc::clone(pod));
     }
     if container.running {
-        return InstanceState::Waiting("waiting for the server to accept connections".to_owned());
+        return InstanceState::Opening(Arc::clone(pod));
     }
     if let Some(end) = &container.ended {
         return verdict(diagnose::crashed(end), Some(pod));
@@ -110,6 +115,7 @@ pub(crate) fn status(
         InstanceState::Stopped(None) => (Phase::Resting, None),
         InstanceState::Stopped(Some(failure)) => (Phase::Failed, Some(failure.clone())),
         InstanceState::Waiting(reason) => (Phase::Starting, Some(reason.clone())),
+        InstanceState::Opening(_) => (Phase::Starting, Some(OPENING.to_owned())),
         InstanceState::Ready(_) => (Phase::Running, None),
         InstanceState::Failed(failure) => (Phase::Failed, Some(failure.reason.clone())),
     };
