@@ -57,6 +57,15 @@ enum Dialect {
 impl Load {
     /// Starts calling these servers, and waits until all clients are served.
     pub(crate) async fn on(address: SocketAddr, servers: &[&str]) -> Self {
+        Self::with_token(address, servers, None).await
+    }
+
+    /// Like [`on`](Self::on), for a gateway that requires this token.
+    pub(crate) async fn with_token(
+        address: SocketAddr,
+        servers: &[&str],
+        token: Option<&str>,
+    ) -> Self {
         let servers: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
         let mut load = Self {
             servers,
@@ -74,6 +83,7 @@ impl Load {
                 client,
                 dialect,
                 address: load.address.subscribe(),
+                token: token.map(str::to_owned),
                 servers: load.servers.clone(),
                 log: Arc::clone(&load.log),
             };
@@ -236,6 +246,7 @@ struct Caller {
     client: usize,
     dialect: Dialect,
     address: watch::Receiver<SocketAddr>,
+    token: Option<String>,
     servers: Vec<String>,
     log: Arc<Log>,
 }
@@ -271,7 +282,10 @@ impl Caller {
     }
 
     async fn call(&mut self, server: &str, n: u64) -> Result<(), String> {
-        let client = Client::new(*self.address.borrow_and_update(), "local");
+        let mut client = Client::new(*self.address.borrow_and_update(), "local");
+        if let Some(token) = &self.token {
+            client = client.bearer(token);
+        }
         let mark = json!({ "mark": format!("{}-{n}-{server}", self.client) });
         let name = format!("{server}__echo");
         let params = call_params(&name, &mark.to_string());

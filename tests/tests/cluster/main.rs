@@ -20,6 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod audit;
 mod gateways;
+mod inside;
 mod load;
 mod outages;
 mod owners;

@@ -15,10 +15,10 @@ use crate::load::{Load, Report};
 use crate::proxy::Proxy;
 use crate::stage::{Stage, becomes, both, end, finish, restart, soon};
 
-const SERVERS: [&str; 2] = ["pipe", "web"];
+pub(crate) const SERVERS: [&str; 2] = ["pipe", "web"];
 
 /// Errors that callers may get while a process of the cluster is down.
-const OUTAGE_ERRORS: &[&str] = &[
+pub(crate) const OUTAGE_ERRORS: &[&str] = &[
     "was lost",
     "connection",
     "cluster",
@@ -30,7 +30,7 @@ const OUTAGE_ERRORS: &[&str] = &[
 ];
 
 /// Waits until each client is served, checks the errors, and prints the row.
-async fn recovers(load: &Load, since: Instant, reasons: &[&str], fault: &str) -> Report {
+pub(crate) async fn recovers(load: &Load, since: Instant, reasons: &[&str], fault: &str) -> Report {
     load.good_since(Instant::now()).await;
     let report = load.seen(since);
     report.allow(reasons);
