@@ -85,7 +85,9 @@ impl Inner {
         gateway: &GatewayId,
     ) -> Result<SealedSession> {
         let Some(sealed) = SealedSession::open(id, &self.key, principal, gateway) else {
-            tracing::info!(%gateway, principal = %principal.id, "a session id was refused: it is altered, too old, from another state key, or belongs to another principal or gateway");
+            if let Some(omitted) = self.sessions.count_refused() {
+                tracing::info!(%gateway, principal = %principal.id, omitted, "a session id was refused: it is altered, too old, from another state key, or belongs to another principal or gateway");
+            }
             return Err(no_session());
         };
         if self.sessions.is_own(&sealed) {

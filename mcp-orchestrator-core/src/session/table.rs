@@ -1,11 +1,14 @@
 //! All sessions, in shards so that lookups do not share one lock.
 
+mod refused_ids;
+
 use std::hash::BuildHasher as _;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use self::refused_ids::RefusedIds;
 use super::sealed_id::{IdKey, SealedSession, id_key};
 use super::streams::Streams;
 use super::{EventBytes, Session};
@@ -57,6 +60,7 @@ pub(crate) struct Sessions {
     /// Continued sessions that ended here. Without this record, such a session would continue once more, because its id
     /// stays valid.
     ended: Mutex<BoundedSet<IdKey, MAX_ENDED_SESSIONS>>,
+    refused: Mutex<RefusedIds>,
     parties: RwLock<HashMap<Party, Weak<Session>>>,
 }
 
@@ -74,6 +78,7 @@ impl Sessions {
             next_party: AtomicU64::new(1),
             process: getrandom::u64().expect("the system has a source of randomness"),
             ended: Mutex::default(),
+            refused: Mutex::default(),
             parties: RwLock::default(),
         }
     }
@@ -81,6 +86,12 @@ impl Sessions {
     /// Returns the number that identifies this process in the ids of its sessions.
     pub(crate) fn process(&self) -> u64 {
         self.process
+    }
+
+    /// Counts a refused session id. Returns the number of refused ids that were not logged since the last line, or `None`
+    /// if this one is not logged either.
+    pub(crate) fn count_refused(&self) -> Option<u64> {
+        self.refused.lock().count()
     }
 
     /// Returns `true` if this process opened the session.
