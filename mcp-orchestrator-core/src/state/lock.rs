@@ -10,7 +10,16 @@ use super::private;
 /// A lock held by this process. It is released on drop, or when the process is killed.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child that is being spawned has the same open file until it runs its program.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "a lock was not released before its file was closed");
+        }
+    }
 }
 
 /// Result of taking a lock.
@@ -38,7 +47,7 @@ impl Lock {
         );
         file.set_len(0)
             .and_then(|()| file.write_all(me.as_bytes()))?;
-        Ok(Taken::Ours(Self { _file: file }))
+        Ok(Taken::Ours(Self { file }))
     }
 }
 
