@@ -94,6 +94,7 @@ pub mod protocol;
 pub mod seal;
 mod secret_json;
 pub mod time;
+pub mod trace_context;
 pub mod value;
 
 // Tier 1: types and seams.

@@ -1,7 +1,7 @@
 //! Builds an orchestrator from any implementation of each seam.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -190,6 +190,7 @@ impl Builder {
                 told_overrides: conflict_log::ConflictLog::default(),
                 logged: conflict_log::LoggedFacts::default(),
                 metrics: Arc::new(Metrics::new(Box::new(StateReader(weak.clone())))),
+                propagator: OnceLock::new(),
                 no_credential: Arc::new(Credential::none()),
                 session_idle: self.session_idle,
                 install_with: self.install_with,
@@ -206,10 +207,9 @@ impl Builder {
                 draining: tokio_util::sync::CancellationToken::new(),
             }
         });
-        let sweep = lifecycle::sweep_sessions(Arc::downgrade(&inner));
-        inner.pool.tasks().spawn(sweep);
-        let expire = parked_calls::expire_parked_calls(Arc::downgrade(&inner));
-        inner.pool.tasks().spawn(expire);
+        let tasks = inner.pool.tasks();
+        tasks.spawn(lifecycle::sweep_sessions(Arc::downgrade(&inner)));
+        tasks.spawn(parked_calls::expire_parked_calls(Arc::downgrade(&inner)));
         let reported = inner.resolver.changes();
         let hear = changes::hear(Arc::downgrade(&inner), reported);
         inner.pool.tasks().spawn(hear);

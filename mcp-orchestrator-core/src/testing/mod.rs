@@ -11,3 +11,4 @@ pub mod issuer;
 pub mod router;
 pub mod runtime;
 pub mod state;
+pub mod trace_context;

@@ -15,6 +15,7 @@ use crate::call::{Reply, ReplyItem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jsonrpc::{Kind, Members, Message, ResultHead, Splice, quote, span_of};
 use crate::protocol::{Era, code, meta, method};
+use crate::trace_context::{TRACEPARENT, TRACESTATE};
 
 /// Converts a request to the server's era.
 ///
@@ -26,24 +27,66 @@ pub(super) fn request(
     to: Era,
     version: &str,
 ) -> Result<()> {
+    let (mut remove_modern, mut members) = (false, String::new());
     match (outgoing.era, to) {
-        (Era::Modern, Era::Legacy) => return strip_meta(outgoing.message, edits.to_mut()),
-        (Era::Legacy, Era::Modern) => add_meta(outgoing, edits.to_mut(), version),
+        (Era::Modern, Era::Legacy) => {
+            reject_state(outgoing.message)?;
+            remove_modern = true;
+        }
+        (Era::Legacy, Era::Modern) => members = meta_of_client(outgoing, version),
+        _ if outgoing.trace.is_none() => return Ok(()),
         _ => {}
     }
+    if let Some(trace) = outgoing.trace {
+        let comma = if members.is_empty() { "" } else { "," };
+        members.push_str(comma);
+        members.push_str(&trace.members());
+    }
+    let is_replaced = |key: &str| {
+        (remove_modern && is_modern_key(key))
+            || (outgoing.trace.is_some() && [TRACEPARENT, TRACESTATE].contains(&key))
+    };
+    replace_meta(outgoing.message, edits, is_replaced, &members);
     Ok(())
 }
 
-fn strip_meta(message: &Message, edits: &mut Splice) -> Result<()> {
+fn reject_state(message: &Message) -> Result<()> {
     let params = message.body().and_then(Members::read).unwrap_or_default();
     if params.get("requestState").is_some() {
         let text = "params.requestState was not issued by the server, which is a legacy one: call again without it";
         return Err(Error::new(ErrorKind::InvalidParams, text));
     }
-    if let Some(members) = params.get("_meta").and_then(Members::read) {
-        edits.remove_members(message.bytes(), &members, is_modern_key);
-    }
     Ok(())
+}
+
+/// Removes members from `params._meta` and inserts others, in one step: each edit alone would take the commas for its
+/// own.
+fn replace_meta(
+    message: &Message,
+    edits: &mut Cow<'_, Splice>,
+    is_removed: impl Fn(&str) -> bool,
+    members: &str,
+) {
+    let whole = message.bytes();
+    let params = message.body().and_then(Members::read).unwrap_or_default();
+    let object = params.get("_meta").filter(|meta| meta.starts_with('{'));
+    let found = object.and_then(|meta| Some((meta, Members::read(meta)?)));
+    let Some((meta, found)) = found else {
+        if !members.is_empty() {
+            insert_meta(message, edits.to_mut(), members);
+        }
+        return;
+    };
+    if found.0.iter().any(|(key, _)| is_removed(key)) {
+        edits.to_mut().remove_members(whole, &found, &is_removed);
+    }
+    if !members.is_empty() {
+        let at = span_of(whole, meta).start + 1;
+        let is_only = found.0.iter().all(|(key, _)| is_removed(key));
+        let comma = if is_only { "" } else { "," };
+        let text = Bytes::from(format!("{members}{comma}"));
+        edits.to_mut().replace(at..at, text);
+    }
 }
 
 fn is_modern_key(key: &str) -> bool {
@@ -56,15 +99,16 @@ fn is_modern_key(key: &str) -> bool {
     .contains(&key)
 }
 
-fn add_meta(outgoing: &Outgoing<'_>, edits: &mut Splice, version: &str) {
+/// Returns the members of `_meta` that declare a legacy client to a modern server.
+fn meta_of_client(outgoing: &Outgoing<'_>, version: &str) -> String {
     let Some(client) = outgoing.client else {
-        return;
+        return String::new();
     };
     let mut members = modern_meta(version, &client.info, &client.capabilities);
     if let Some(level) = &client.log_level {
         members.push_str(&format!(",\"{}\":{}", meta::LOG_LEVEL, quote(level)));
     }
-    insert_meta(outgoing.message, edits, &members);
+    members
 }
 
 /// Inserts members into `params._meta`, and creates both if they are missing.
@@ -222,6 +266,7 @@ fn error_code(response: Message, to: Era, reading: bool) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace_context::TraceContext;
 
     fn message(text: &str) -> Message {
         Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
@@ -241,6 +286,51 @@ mod tests {
         let mut edits = Cow::Borrowed(outgoing.edits);
         request(&outgoing, &mut edits, to, version).unwrap();
         message.spliced(&edits)
+    }
+
+    #[test]
+    fn trace_context_replaces_that_of_the_client() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = TraceContext::new(parent, Some("a=1")).unwrap();
+        let modern = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28""#;
+        let metas = [
+            String::new(),
+            r#""_meta":null"#.to_owned(),
+            r#""_meta":{}"#.to_owned(),
+            r#""_meta":{ "traceparent" : "00-x" }"#.to_owned(),
+            r#""_meta":{"traceparent":"00-x","tracestate":"b=2","progressToken":7}"#.to_owned(),
+            format!(r#""_meta":{{{modern}}}"#),
+            format!(r#""_meta":{{{modern},"tracestate":"b=2","own":{{"traceparent":1}}}}"#),
+        ];
+        let eras = [Era::Legacy, Era::Modern];
+        let routes = eras.into_iter().flat_map(|from| eras.map(|to| (from, to)));
+        for (from, to) in routes {
+            for meta in &metas {
+                let text =
+                    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{{meta}}}}}"#);
+                let message = message(&text);
+                let outgoing = Outgoing {
+                    trace: Some(&trace),
+                    ..Outgoing::plain(&message, 1, from)
+                };
+                let mut edits = Cow::Borrowed(outgoing.edits);
+                request(&outgoing, &mut edits, to, "2026-07-28").unwrap();
+                let sent = message.spliced(&edits);
+                let value: serde_json::Value = serde_json::from_slice(sent.bytes()).unwrap();
+                let found = &value["params"]["_meta"];
+                assert_eq!(found["traceparent"], parent, "{text}");
+                assert_eq!(found["tracestate"], "a=1", "{text}");
+                let twice = sent.body().unwrap().matches("\"tracestate\"").count();
+                assert_eq!(twice, 1, "{text}");
+                if text.contains("own") {
+                    assert_eq!(found["own"]["traceparent"], 1, "{text}");
+                }
+                let is_stripped = from == Era::Modern && to == Era::Legacy;
+                let version = &found[meta::PROTOCOL_VERSION];
+                let is_kept = text.contains(modern) && !is_stripped;
+                assert_eq!(version.is_string(), is_kept, "{text}");
+            }
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::id::ServerId;
 use crate::jsonrpc::{Message, Span, Splice, span_of};
 use crate::protocol::Era;
 use crate::runtime::{Exit, InstanceKey, LogSource};
+use crate::trace_context::TraceContext;
 
 /// Identifies a caller on a connection that several callers share.
 pub(crate) type Party = u64;
@@ -72,6 +73,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) name: Option<&'a str>,
     /// Headers to send over HTTP.
     pub(crate) headers: &'a HeaderMap,
+    /// The trace that the request belongs to, for its `_meta`; `None`: its own context passes through.
+    pub(crate) trace: Option<&'a TraceContext>,
     /// The caller.
     pub(crate) party: Party,
     /// Era of the caller.
@@ -96,6 +99,7 @@ impl<'a> Outgoing<'a> {
             edits: &NO_EDITS,
             name: None,
             headers: &NO_HEADERS,
+            trace: None,
             party,
             era,
             client: None,

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use mcp_orchestrator_core::auth::{Authenticated, Authenticator, Principal};
 use mcp_orchestrator_core::call::{Call, CallEra, Listen, Notify, Reply};
 use mcp_orchestrator_core::id::{GatewayId, SessionId};
 use mcp_orchestrator_core::jsonrpc::{Kind, Message};
 use mcp_orchestrator_core::protocol::{Era, header, method, version};
+use mcp_orchestrator_core::trace_context::TraceContext;
 use mcp_orchestrator_core::{Error, ErrorKind, Orchestrator, Result};
 
 use super::admission::Admission;
@@ -185,7 +186,7 @@ impl Gate {
             gateway,
             era: CallEra::Modern,
             message,
-            headers: modern::param_headers(head),
+            headers: self.traced(head, modern::param_headers(head)),
             token: who.token,
         };
         let mut call: respond::CallFuture = Box::pin(async move { orchestrator.call(call).await });
@@ -198,6 +199,16 @@ impl Gate {
             }
             Err(_) => respond::pending(call, format),
         }
+    }
+
+    /// Adds the trace context of a request to the headers of its call, if traces are continued.
+    fn traced(&self, head: &Head<'_>, mut headers: HeaderMap) -> HeaderMap {
+        if self.orchestrator.has_trace_propagator()
+            && let Some(caller) = TraceContext::from_headers(&head.headers)
+        {
+            caller.write_headers(&mut headers);
+        }
+        headers
     }
 
     fn legacy(
@@ -225,7 +236,7 @@ impl Gate {
             gateway,
             era: CallEra::Legacy(session.filter(|_| message.method() != method::INITIALIZE)),
             message,
-            headers: http::HeaderMap::new(),
+            headers: self.traced(head, HeaderMap::new()),
             token: who.token,
         };
         Answer::Call(call, format)

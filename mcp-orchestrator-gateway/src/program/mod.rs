@@ -33,6 +33,7 @@ use self::args::GatewayArgs;
 use self::live_routes::{Live, ready};
 use self::reload::Reloader;
 use self::reload_turns::ReloadTurns;
+use self::telemetry::Telemetry;
 use crate::control::{Control, Socket, wire};
 use crate::{Shutdown, control, metrics_router, serve_with};
 
@@ -85,6 +86,7 @@ pub struct Gateway {
     metrics: Option<TcpListener>,
     control: Option<Socket>,
     address: SocketAddr,
+    telemetry: Telemetry,
 }
 
 impl Gateway {
@@ -97,7 +99,7 @@ impl Gateway {
         let options = args.load_options().map_err(Failure::config)?;
         let Loaded { settings, notices } =
             load(&args.files.config, &options).map_err(Failure::config)?;
-        telemetry::install(&args, &settings.log).map_err(Failure::config)?;
+        let telemetry = telemetry::install(&args, &settings.log).map_err(Failure::config)?;
         notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         options::reachable(&settings).map_err(Failure::config)?;
         let authenticators = Authenticators::new(&settings, None).map_err(Failure::config)?;
@@ -112,6 +114,7 @@ impl Gateway {
             settings.build_with(settings.auth.is_single_principal(), WhenUnavailable::Wait);
         let building = not_ready::meanwhile(building, &listener, metrics.as_ref());
         let built = Arc::new(building.await.map_err(built)?);
+        telemetry.attach(built.orchestrator());
         // Collisions are only logged: a server that now lists another's name must not keep the gateway from starting.
         let local = LocalAuthenticator::for_system_user();
         built.conflicts(local.principal()).await;
@@ -130,6 +133,7 @@ impl Gateway {
             metrics,
             control,
             address,
+            telemetry,
         })
     }
 
@@ -200,6 +204,7 @@ impl Gateway {
         let used = began.get().map_or(Duration::ZERO, Instant::elapsed);
         orchestrator.shutdown(grace.saturating_sub(used)).await;
         self.built.leave().await;
+        self.telemetry.close().await;
         Ok(())
     }
 }

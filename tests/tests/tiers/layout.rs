@@ -33,6 +33,7 @@ const ROWS: &[Row] = &[
     ("seal", 0, Common),
     ("secret_json", 0, Common),
     ("time", 0, Common),
+    ("trace_context", 0, Common),
     ("value", 0, Common),
     // 1: types and traits
     ("audit", 1, Common),
@@ -119,6 +120,10 @@ pub(crate) const EXCEPTIONS: &[(&str, &str, &str)] = &[(
 pub(crate) const HEAVY: &[(&str, &str)] = &[
     ("axum::", "mcp-orchestrator-gateway/"),
     ("maud::", "mcp-orchestrator-gateway/src/pages"),
+    (
+        "opentelemetry::",
+        "mcp-orchestrator-gateway/src/program/telemetry/otel",
+    ),
     (
         "clap::",
         "mcp-orchestrator-gateway/src/|mcp-orchestrator-cli/",

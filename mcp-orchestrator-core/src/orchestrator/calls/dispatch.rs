@@ -18,6 +18,7 @@ use crate::limits::{MAX_NAME_LEN, MAX_URI_LEN};
 use crate::metrics::{GatewaySeries, MethodIndex};
 use crate::orchestrator::authority::AllowedBy;
 use crate::orchestrator::forward::ForwardedRequest;
+use crate::orchestrator::forward::trace::{call_span, record_outcome};
 use crate::orchestrator::params::{ambiguous, empty, expect_request, missing, no_resource, params};
 use crate::orchestrator::state::Inner;
 use crate::orchestrator::state::context::Context;
@@ -39,15 +40,12 @@ impl Inner {
         }
         let started = context.begun.unwrap_or_else(Instant::now);
         let name = MethodIndex::of(message.method());
-        let span = tracing::debug_span!(
-            "call",
-            mcp.method = message.method(),
-            gateway = %context.gateway,
-            principal = %context.principal.id,
-        );
+        let span = call_span(context, message);
+        self.trace_call(&span, context, message, headers);
         // Pinned here, because the wrapper would move the future, which is large.
         let reply = std::pin::pin!(self.by_method(context, message, headers));
-        let reply = reply.instrument(span).await;
+        let reply = reply.instrument(span.clone()).await;
+        record_outcome(&span, &reply);
         if let Err(error) = &reply {
             tracing::debug!(kind = ?error.kind(), %error, "a call failed");
         }

@@ -5,6 +5,7 @@ mod header_params;
 mod held_stream;
 mod start;
 pub(super) mod start_progress;
+pub(super) mod trace;
 pub(super) mod unauthorized;
 
 use std::borrow::Cow;
@@ -14,10 +15,12 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use http::HeaderMap;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 pub(super) use self::deadline::timed_out;
 use self::deadline::until;
 use self::held_stream::HeldStream;
+use self::trace::{credential_span, record_outcome};
 use self::unauthorized::unauthorized;
 use super::authority::{AllowedBy, SendCheck};
 use super::state::Inner;
@@ -152,7 +155,9 @@ impl Inner {
         let deadline = context.begun.unwrap_or_else(Instant::now) + limit;
         // Pinned here, because a wrapper that takes the future by value moves it, and it is large.
         let sent = std::pin::pin!(async {
+            let span = credential_span(&spec.server);
             let credential = self.credential(context, &spec, rule, None).await;
+            drop(span);
             let credential = credential.inspect_err(|_| context.goes_to(&spec, None))?;
             context.goes_to(&spec, Some(&credential));
             match self
@@ -243,8 +248,9 @@ impl Inner {
         let lease = match configured.running(credential, &scope) {
             Some(lease) => lease,
             None => {
+                let span = tracing::debug_span!("start", server.id = %spec.server.id);
                 let starting = self.started(context, spec, rule, credential);
-                let (lease, other) = Box::pin(starting).await?;
+                let (lease, other) = Box::pin(starting.instrument(span)).await?;
                 now = other;
                 // The start took time, and not every router reports changes.
                 Box::pin(self.judge_again(context, &lease.key, work.judged)).await?;
@@ -321,11 +327,13 @@ impl Inner {
             let seal_scope = SealScope::of(context, lease.handle());
             bound = Some(self.with_related(&seal_scope, work.message, &work.edits)?);
         }
+        let trace = self.trace_upstream(work.message, work.name.as_deref(), &lease);
         let outgoing = Outgoing {
             message: work.message,
             edits: bound.as_ref().unwrap_or(&work.edits),
             name: work.name.as_deref(),
             headers,
+            trace: trace.as_ref().map(|trace| &trace.context),
             party: context.caller.party,
             era: context.era(),
             client: context.caller.client.as_ref().map(|(facts, _)| &**facts),
@@ -333,6 +341,9 @@ impl Inner {
         };
         let reply = lease.link.request(&outgoing, &context.caller, opened);
         let reply = reply.await;
+        if let Some(trace) = trace {
+            record_outcome(&trace.span, &reply);
+        }
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => return Err(Box::pin(why(&lease, error)).await),

@@ -16,7 +16,7 @@ pub(super) mod upstream_subscriptions;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -38,6 +38,7 @@ use crate::router::Router;
 use crate::runtime::LogBook;
 use crate::seal::StateKey;
 use crate::session::Sessions;
+use crate::trace_context::TracePropagator;
 use crate::transport::Party;
 
 /// Routes each call to the instance that belongs to its caller. Cheap to clone.
@@ -84,6 +85,8 @@ pub(super) struct Inner {
     pub(super) told_overrides: conflict_log::ConflictLog,
     pub(super) logged: conflict_log::LoggedFacts,
     pub(super) metrics: Arc<Metrics>,
+    /// `None`: traces are not continued.
+    pub(super) propagator: OnceLock<Arc<dyn TracePropagator>>,
     pub(super) no_credential: Arc<Credential>,
     pub(super) session_idle: Duration,
     pub(super) install_with: Option<Arc<str>>,

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::header_value;
 use crate::jsonrpc::{Kind, Members, Message, request};
 use crate::protocol::{Era, code, header, method, version};
+use crate::trace_context::{TRACEPARENT, TRACESTATE};
 use crate::transport::handshake::{self, Profile};
 use crate::transport::remap::Remap;
 use crate::transport::{Hello, Outgoing, era};
@@ -46,6 +47,7 @@ impl Modern {
             id,
             repeat: Repeat::Harmless,
             check: None,
+            trace: None,
         };
         let extra = headers(method::DISCOVER, None);
         let reply = self.post(&ready, &extra).await?;
@@ -65,13 +67,20 @@ impl Modern {
         era::request(outgoing, &mut edits, Era::Modern, version::LATEST_MODERN)?;
         let mut extra = headers(outgoing.message.method(), outgoing.name);
         for (name, value) in outgoing.headers {
-            extra.push(name, value);
+            // The gateway reads the trace of its caller from them.
+            if name != TRACEPARENT && name != TRACESTATE {
+                extra.push(name, value);
+            }
+        }
+        if let Some(trace) = outgoing.trace {
+            extra = extra.with(trace);
         }
         let ready = Ready {
             body: remap.apply(outgoing.message, &edits),
             id,
             repeat: repeat(outgoing.message.method()),
             check: outgoing.check,
+            trace: None,
         };
         let reply = self.post(&ready, &extra).await?;
         Ok(era::reply(

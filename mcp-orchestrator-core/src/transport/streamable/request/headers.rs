@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::runtime::HeaderCell;
+use crate::trace_context::TraceContext;
 
 const AGENT: &str = concat!("mcp-orchestrator/", env!("CARGO_PKG_VERSION"));
 
@@ -47,6 +48,17 @@ impl Lines {
         self.0.extend_from_slice(b": ");
         self.0.extend_from_slice(value);
         self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Returns a copy with the headers of a trace.
+    pub(crate) fn with(&self, trace: &TraceContext) -> Self {
+        let mut headers = HeaderMap::new();
+        trace.write_headers(&mut headers);
+        let mut lines = self.clone();
+        for (name, value) in &headers {
+            lines.push(name, value);
+        }
+        lines
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::connections::Repeat;
+use crate::trace_context::TraceContext;
 use crate::transport::Check;
 use crate::transport::own_id::OwnId;
 
@@ -14,4 +15,6 @@ pub(crate) struct Ready<'a> {
     pub(crate) repeat: Repeat,
     /// Whether it may still be sent.
     pub(crate) check: Check<'a>,
+    /// The trace that it belongs to, for its headers.
+    pub(crate) trace: Option<&'a TraceContext>,
 }

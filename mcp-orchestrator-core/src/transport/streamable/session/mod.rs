@@ -126,6 +126,7 @@ impl Session {
             id,
             repeat: repeat(message.method()),
             check: outgoing.check,
+            trace: outgoing.trace,
         };
         Ok((ready, remap))
     }

@@ -89,10 +89,11 @@ async fn attempt(
         conversation: Arc::clone(conversation),
         id: Some(request.id),
     };
+    let traced = request.trace.map(|trace| conversation.lines().with(trace));
     let sent = http.exchange(
         Verb::Post,
         &request.body,
-        conversation.lines(),
+        traced.as_ref().unwrap_or_else(|| conversation.lines()),
         (request.repeat, request.check),
     );
     let answer = match sent.await {
