@@ -47,7 +47,7 @@ impl Inner {
         let reply = reply.instrument(span.clone()).await;
         record_outcome(&span, &reply);
         if let Err(error) = &reply {
-            tracing::debug!(kind = ?error.kind(), %error, "a call failed");
+            span.in_scope(|| tracing::debug!(kind = ?error.kind(), %error, "a call failed"));
         }
         let (took, method) = (started.elapsed(), (name, context.era()));
         match context.series.get() {
