@@ -9,7 +9,10 @@ use kube::api::{DeleteParams, ListParams};
 use mcp_orchestrator_tests::wait::signal;
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::load::Load;
@@ -23,6 +26,26 @@ const NAME: &str = "inside-mcp-orchestrator";
 struct Inside {
     stage: Stage,
     load: Load,
+    _relay: JoinSet<()>,
+}
+
+/// Passes connections on from a local address, whose name every gateway accepts.
+async fn relay(to: SocketAddr) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            connections.spawn(async move {
+                if let Ok(mut gateway) = TcpStream::connect(to).await {
+                    drop(copy_bidirectional(&mut client, &mut gateway).await);
+                }
+            });
+            while connections.try_join_next().is_some() {}
+        }
+    });
+    (address, tasks)
 }
 
 impl Inside {
@@ -52,17 +75,26 @@ impl Inside {
         let secret = stage.space.api::<Secret>();
         let secret = secret.get(&format!("{NAME}-first-admin")).await.unwrap();
         let token = String::from_utf8(secret.data.unwrap()["token"].0.clone()).unwrap();
+        let (address, relay) = relay(address).await;
         let load = Load::with_token(address, &SERVERS, Some(&token)).await;
-        Self { stage, load }
+        Self {
+            stage,
+            load,
+            _relay: relay,
+        }
     }
 
     /// Returns the gateway's pod.
     async fn pod(&self) -> Pod {
+        self.current_pod().await.expect("the gateway has a pod")
+    }
+
+    /// Returns the gateway's pod, if there is one that is not being deleted.
+    async fn current_pod(&self) -> Option<Pod> {
         let gateways = ListParams::default().labels("app.kubernetes.io/component=gateway");
         let pods = self.stage.space.api::<Pod>().list(&gateways).await.unwrap();
         let mut pods = pods.items.into_iter();
         pods.find(|pod| pod.metadata.deletion_timestamp.is_none())
-            .unwrap()
     }
 
     /// Returns the gateway's process, which is found on this machine by the pod in its cgroup.
@@ -132,7 +164,8 @@ async fn gateway_inside_the_cluster_recovers_with_the_same_servers() {
     let pods = inside.stage.space.api::<Pod>();
     pods.delete(&pod, &DeleteParams::default()).await.unwrap();
     becomes("another pod of the gateway", || async {
-        inside.pod().await.name_any() != pod
+        let now = inside.current_pod().await;
+        now.is_some_and(|now| now.name_any() != pod)
     })
     .await;
     let fault = "inside: pod of the gateway deleted";
