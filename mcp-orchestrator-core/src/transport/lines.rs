@@ -71,7 +71,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         // A growing line doubles the buffer; a short line reuses space that was split off earlier.
         self.buffer.reserve(READ.max(self.buffer.len()));
         let read = self.reader.read_buf(&mut self.buffer).await?;
-        self.turns.spend(read).await;
+        self.turns.spend(read, 0).await;
         Ok(read)
     }
 

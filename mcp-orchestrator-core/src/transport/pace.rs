@@ -7,6 +7,9 @@ use tokio::time::Instant;
 use crate::backoff::delay;
 use crate::limits::{RECONNECT_MAX, RECONNECT_MIN, WORK_QUANTUM};
 
+/// Pause after each quantum of input without a message: such input arrives with at most 16 MiB per second.
+const FILLER_PAUSE: Duration = Duration::from_millis(1);
+
 /// Limits messages to a number per second, in fixed windows of one second.
 #[derive(Debug)]
 pub(super) struct Rate {
@@ -47,6 +50,8 @@ impl Rate {
 
 /// Gives other tasks a turn after each [`WORK_QUANTUM`] of input.
 ///
+/// Input without messages is slowed down as well, because nobody waits for it.
+///
 /// Tokio's own budget counts reads, not bytes: a peer whose input is available at once could occupy a worker thread for
 /// a tenth of a second.
 #[derive(Debug, Default)]
@@ -55,12 +60,18 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Counts this much input, and yields if the quantum is used up.
-    pub(super) async fn spend(&mut self, bytes: usize) {
+    /// Counts this much input, and yields if the quantum is used up. `filler` is the number of bytes since the last
+    /// message.
+    pub(super) async fn spend(&mut self, bytes: usize, filler: usize) {
         self.spent += bytes;
-        if self.spent >= WORK_QUANTUM {
-            self.spent = 0;
+        if self.spent < WORK_QUANTUM {
+            return;
+        }
+        self.spent = 0;
+        if filler < WORK_QUANTUM {
             tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(FILLER_PAUSE).await;
         }
     }
 }
@@ -108,10 +119,23 @@ mod tests {
         });
         let mut turns = Turns::default();
         for _ in 0..100 {
-            turns.spend(WORK_QUANTUM).await;
+            turns.spend(WORK_QUANTUM, 0).await;
         }
         let count = counter.load(Ordering::Relaxed);
         assert!(count >= 90, "{count}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn input_without_messages_is_slowed_down() {
+        let (mut turns, begin) = (Turns::default(), Instant::now());
+        for _ in 0..100 {
+            turns.spend(WORK_QUANTUM, WORK_QUANTUM - 1).await;
+        }
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        for _ in 0..100 {
+            turns.spend(WORK_QUANTUM, WORK_QUANTUM).await;
+        }
+        assert!(begin.elapsed() >= 100 * FILLER_PAUSE);
     }
 
     #[test]

@@ -154,7 +154,8 @@ impl Parser {
                     None => return Ok(None),
                 }
             }
-            let Some(at) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.searched..]) else {
+            self.skip_comments();
+            let Some(at) = line_end(&self.buffer[self.searched..]) else {
                 self.searched = self.buffer.len();
                 if self.size() > self.limit {
                     self.begin_over();
@@ -187,6 +188,32 @@ impl Parser {
                 return Ok(Some(event));
             }
             self.filler = self.filler.saturating_add(end + 1);
+        }
+    }
+
+    /// Skips complete comments at the beginning of the input in one step: a server may send millions of short ones.
+    fn skip_comments(&mut self) {
+        // A line that was searched before has no end yet.
+        if self.searched > 0 {
+            return;
+        }
+        let (buffer, mut at, mut lines) = (&self.buffer[..], 0, 0);
+        while buffer.get(at) == Some(&b':') {
+            let Some(end) = line_end(&buffer[at..]).map(|end| at + end) else {
+                break;
+            };
+            let feed = match (buffer[end], buffer.get(end + 1)) {
+                (b'\n', _) => 0,
+                // The line feed may arrive with the next chunk.
+                (_, None) => break,
+                (_, Some(next)) => usize::from(*next == b'\n'),
+            };
+            lines += end + 1 - at;
+            at = end + 1 + feed;
+        }
+        if at > 0 {
+            self.filler = self.filler.saturating_add(lines);
+            self.buffer.advance(at);
         }
     }
 
@@ -244,6 +271,17 @@ impl Parser {
     }
 }
 
+/// Returns the position of the first line end. The start of a call of `memchr2` takes longer than a short line.
+fn line_end(text: &[u8]) -> Option<usize> {
+    const SHORT: usize = 16;
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let near = text.iter().take(SHORT).position(is_end);
+    near.or_else(|| {
+        let rest = text.get(SHORT..)?;
+        Some(SHORT + memchr::memchr2(b'\n', b'\r', rest)?)
+    })
+}
+
 impl Pending {
     fn data_len(&self) -> usize {
         match &self.data {
@@ -255,6 +293,9 @@ impl Pending {
 
     /// Parses a line. Returns where the value begins if the line holds data, which [`more`](Self::more) adds.
     fn field(&mut self, line: &[u8]) -> Option<usize> {
+        if line.first() == Some(&b':') {
+            return None;
+        }
         let start = if line.starts_with(BYTE_ORDER_MARK) {
             BYTE_ORDER_MARK.len()
         } else {

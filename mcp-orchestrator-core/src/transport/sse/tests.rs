@@ -43,6 +43,25 @@ fn carriage_return_alone_ends_a_line_at_once() {
 }
 
 #[test]
+fn comments_of_every_length_and_line_end_are_skipped() {
+    for end in ["\n", "\r", "\r\n"] {
+        let mut text = String::new();
+        for length in 0..40 {
+            text.push_str(&format!(":{}{end}", "x".repeat(length)));
+        }
+        let text =
+            format!("{text}data: a{end}: {end}data: b{end}:{end}{end}{text}data: c{end}{end}");
+        let whole = events(&[&text]);
+        let data: Vec<_> = whole.iter().map(|event| &event.data[..]).collect();
+        assert_eq!(data, [&b"a\nb"[..], b"c"], "{end:?}");
+        for at in 0..=text.len() {
+            let (first, second) = text.split_at(at);
+            assert_eq!(events(&[first, second]), whole, "{end:?} {at}");
+        }
+    }
+}
+
+#[test]
 fn event_without_its_empty_line_is_returned_at_the_end() {
     for (text, data) in [
         ("data: x", Some("x")),

@@ -165,7 +165,7 @@ impl Events {
                 self.parser.push(self.unparsed.split_to(piece));
                 let grown = self.http.memory.grow(&mut self.share, self.parser.size());
                 grown.map_err(|full| self.http.placed(overloaded(full)))?;
-                self.turns.spend(piece).await;
+                self.turns.spend(piece, self.parser.filler()).await;
                 continue;
             }
             let Some(exchange) = &mut self.exchange else {
