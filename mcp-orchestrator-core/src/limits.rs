@@ -214,6 +214,8 @@ crate::limits! {
     MAX_EVENT_FILLER: Bytes = 1 << 20;
     /// Input of a server that is processed before other tasks get a turn.
     WORK_QUANTUM: Bytes = 16 << 10;
+    /// Pause of a stream after each quantum of input without a message: 16 MiB of it per second are read at most.
+    FILLER_PAUSE: Time = Duration::from_millis(1);
     /// Pending requests of a server on one connection.
     MAX_SERVER_REQUESTS: Count = 64;
     /// Time that a client's subscription waits for a modern server to acknowledge it.

@@ -5,10 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backoff::delay;
-use crate::limits::{RECONNECT_MAX, RECONNECT_MIN, WORK_QUANTUM};
-
-/// Pause after each quantum of input without a message: such input arrives with at most 16 MiB per second.
-const FILLER_PAUSE: Duration = Duration::from_millis(1);
+use crate::limits::{FILLER_PAUSE, RECONNECT_MAX, RECONNECT_MIN, WORK_QUANTUM};
 
 /// Limits messages to a number per second, in fixed windows of one second.
 #[derive(Debug)]
