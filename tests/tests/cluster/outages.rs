@@ -58,6 +58,8 @@ async fn outage_of_a_cluster_process_ends_no_server() {
     for (process, seconds) in [
         ("containerd", 5),
         ("kubelet", 10),
+        // Longer than the cluster waits before it reports the node as not ready.
+        ("kubelet", 75),
         ("etcd", 5),
         ("kube-apiserver", 30),
     ] {
