@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use kube::ResourceExt as _;
@@ -13,7 +14,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::load::Load;
 use crate::outages::{OUTAGE_ERRORS, SERVERS, recovers};
@@ -21,6 +22,9 @@ use crate::stage::{Stage, becomes, both, restart};
 
 /// The name of the release's objects.
 const NAME: &str = "inside-mcp-orchestrator";
+
+/// As long as clients wait for a connection before they try again.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A gateway inside the cluster. The test reaches it through its Service, so this machine must be a node.
 struct Inside {
@@ -38,7 +42,9 @@ async fn relay(to: SocketAddr) -> (SocketAddr, JoinSet<()>) {
         let mut connections = JoinSet::new();
         while let Ok((mut client, _)) = listener.accept().await {
             connections.spawn(async move {
-                if let Ok(mut gateway) = TcpStream::connect(to).await {
+                // A connection that begins as a pod ends can be lost without an error.
+                let opened = timeout(CONNECT_TIMEOUT, TcpStream::connect(to)).await;
+                if let Ok(Ok(mut gateway)) = opened {
                     drop(copy_bidirectional(&mut client, &mut gateway).await);
                 }
             });
