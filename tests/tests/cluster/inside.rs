@@ -97,10 +97,15 @@ impl Inside {
 
     /// Returns the gateway's pod, if there is one that is not being deleted.
     async fn current_pod(&self) -> Option<Pod> {
-        let gateways = ListParams::default().labels("app.kubernetes.io/component=gateway");
-        let pods = self.stage.space.api::<Pod>().list(&gateways).await.unwrap();
-        let mut pods = pods.items.into_iter();
+        let mut pods = self.gateway_pods().await.into_iter();
         pods.find(|pod| pod.metadata.deletion_timestamp.is_none())
+    }
+
+    /// Returns the gateway's pods, also one that is being deleted.
+    async fn gateway_pods(&self) -> Vec<Pod> {
+        let gateways = ListParams::default().labels("app.kubernetes.io/component=gateway");
+        let pods = self.stage.space.api::<Pod>().list(&gateways).await;
+        pods.unwrap().items
     }
 
     /// Returns the gateway's process, which is found on this machine by the pod in its cgroup.
@@ -121,11 +126,15 @@ impl Inside {
         found.next().expect("the gateway runs on this machine")
     }
 
-    /// Returns the servers' pods, without that of the gateway.
+    /// Returns the servers' pods, without those of the gateway.
     async fn processes(&self) -> Vec<(String, i32)> {
-        let gateway = self.pod().await.metadata.uid.unwrap();
+        let gateways = self.gateway_pods().await;
+        let is_gateway = |uid: &String| {
+            let mut uids = gateways.iter().filter_map(|pod| pod.metadata.uid.as_ref());
+            uids.any(|gateway| gateway == uid)
+        };
         let mut processes = self.stage.processes().await;
-        processes.retain(|(uid, _)| *uid != gateway);
+        processes.retain(|(uid, _)| !is_gateway(uid));
         processes
     }
 
